@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+# Everything is built below $(BUILD). VARIANT is release (the default), faults, asan or tsan.
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+# put before the installed names of programs and their man pages
+PROGPREFIX ?=
+WERROR ?=
+
+VARIANT ?= release
+BUILD ?= $(if $(filter release,$(VARIANT)),build,build/$(VARIANT))
+# where unit tests and fault tests run: they need the fault seam
+SEAM_BUILD = $(if $(filter release,$(VARIANT)),$(BUILD)/faults,$(BUILD))
+SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
+
+# unit tests that run once for each loop backend
+BACKEND_UNITS = loop% proc% pool%
+
+ALL_TOOLS = prun ppool
+TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
+LIB_SRC := $(wildcard $(foreach m,base loop proc pool,libcore/$m/*.c libcore/$m/*.S))
+CLI_SRC := $(wildcard tools/cli/*.c)
+UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
+BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
+MANPAGES := $(wildcard man/*.[1-9])
+
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wconversion \
+	-Wswitch-enum -Wvla -Wundef -Wwrite-strings $(FALLTHROUGH) $(WERROR)
+FALLTHROUGH = $(if $(findstring clang,$(CC)),-Wimplicit-fallthrough,-Wimplicit-fallthrough=5)
+
+HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+VARIANT_release = -O2 -g $(HARDEN)
+VARIANT_faults = -O2 -g $(HARDEN) -DPCORE_FAULTS
+VARIANT_asan = -O1 -g -DPCORE_FAULTS -fno-omit-frame-pointer $(SANITIZE)
+VARIANT_tsan = -O1 -g -DPCORE_FAULTS -fno-omit-frame-pointer $(SANITIZE)
+SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZE_tsan = -fsanitize=thread
+SANITIZE = $(SANITIZE_$(VARIANT))
+ifeq ($(VARIANT_$(VARIANT)),)
+$(error VARIANT is release, faults, asan or tsan, not '$(VARIANT)')
+endif
+
+OUR_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(VARIANT_$(VARIANT)) -fno-common -fvisibility=hidden -fPIE \
+	-ffunction-sections -fdata-sections $(WARNINGS)
+OUR_LDFLAGS = -pie $(SANITIZE) -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,now
+# what runs between clone and exec shares its parent's memory and may call nothing
+RAW_CFLAGS = -fno-sanitize=all -fno-stack-protector -fno-builtin \
+	-fno-tree-loop-distribute-patterns -U_FORTIFY_SOURCE
+
+# make V=1 shows the commands
+Q = $(if $(V),,@)
+say = $(if $(V),@:,@echo '  $(1) $@')
+COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(RAW) -MMD -MP -c -o $@ $<
+LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(OUR_LDFLAGS) $(LDFLAGS) $(LDLIBS) $(LIBS)
+
+objects = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
+LIB_OBJ := $(call objects,$(LIB_SRC))
+CLI_OBJ := $(call objects,$(CLI_SRC))
+ARCHIVES = $(BUILD)/libcli.a $(BUILD)/libpcore.a
+
+TOOL_BINS = $(TOOLS:%=$(BUILD)/%)
+UNIT_BINS = $(UNITS:%=$(BUILD)/unit/%)
+HELPER_BINS = $(HELPERS:%=$(BUILD)/helpers/%)
+BENCH_BINS = $(BENCHES:%=$(BUILD)/bench/%)
+
+SHELL = /bin/sh
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL = all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all setup test check demo lint install uninstall clean asan tsan bench deb help seam
+
+all: $(TOOL_BINS) ## build the tools into build/
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(COMPILE)
+
+$(BUILD)/obj/%.o: %.S
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(COMPILE)
+
+$(BUILD)/obj/libcore/proc/raw_%.o: RAW = $(RAW_CFLAGS)
+
+$(BUILD)/libpcore.a: $(LIB_OBJ)
+$(BUILD)/libcli.a: $(CLI_OBJ)
+$(ARCHIVES):
+	@mkdir -p $(@D)
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+define tool_objects
+$(BUILD)/$(1): $(call objects,$(wildcard tools/$(1)/*.c))
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_objects,$t)))
+$(TOOL_BINS): LIBS = -luring
+$(TOOL_BINS): $(ARCHIVES)
+	$(call say,LD)
+	$(LINK)
+
+$(BUILD)/unit/%: LIBS = -lcmocka -luring
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(LINK)
+
+$(BUILD)/helpers/%: LIBS = -luring
+$(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(LINK)
+
+$(BUILD)/bench/tiny: LDLIBS += -static -no-pie
+$(BUILD)/bench/%: LIBS = -luring -lpthread
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(LINK)
+
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+
+setup: ## install what building and testing need (Debian; as root or through sudo)
+	@sh tests/setup
+
+seam: $(TOOL_BINS) $(UNIT_BINS) $(HELPER_BINS)
+
+test: all $(HELPER_BINS) ## build, then run every test on both loop backends
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) seam
+	@BACKEND_UNITS='$(filter $(BACKEND_UNITS),$(UNITS))' PCORE_VARIANT=$(VARIANT) \
+		bash tests/run $(BUILD) $(SEAM_BUILD) $(SUITES)
+
+check: ## setup, then test
+	@$(MAKE) setup
+	@$(MAKE) test
+
+demo: ## setup, build, and map a command over this machine's documentation
+	@$(MAKE) setup
+	@$(MAKE) all
+	@PATH="$(abspath $(BUILD)):$$PATH" sh tests/demo
+
+asan: ## the tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) VARIANT=asan BUILD=build/asan test
+
+tsan: ## the unit tests on a build with ThreadSanitizer
+	@$(MAKE) VARIANT=tsan BUILD=build/tsan SUITES=unit test
+
+lint: all ## check layout, imports, man pages, scripts and spelling
+	@sh tests/lint/run $(BUILD)
+
+bench: all $(BENCH_BINS) ## measure against floors and peers
+	@PATH="$(abspath $(BUILD)/bench):$(abspath $(BUILD)):$$PATH" bash tests/bench/run $(ARGS)
+
+install: all ## install tools and man pages below DESTDIR and PREFIX, names after PROGPREFIX
+	install -d "$(DESTDIR)$(BINDIR)"
+	for t in $(TOOLS); do \
+		install -m 755 $(BUILD)/$$t "$(DESTDIR)$(BINDIR)/$(PROGPREFIX)$$t" || exit; done
+	for m in $(MANPAGES); do \
+		d="$(DESTDIR)$(MANDIR)/man$${m##*.}"; install -d "$$d" && \
+		install -m 644 $$m "$$d/$(PROGPREFIX)$${m##*/}" || exit; done
+
+uninstall: ## remove what install puts there
+	for t in $(TOOLS); do rm -f "$(DESTDIR)$(BINDIR)/$(PROGPREFIX)$$t"; done
+	for m in $(MANPAGES); do \
+		rm -f "$(DESTDIR)$(MANDIR)/man$${m##*.}/$(PROGPREFIX)$${m##*/}"; done
+
+deb: ## build the Debian package in build/deb and run lintian on it
+	rm -rf build/deb
+	mkdir -p build/deb/pcore
+	tar -c --exclude=./build --exclude=./.git . | tar -x -C build/deb/pcore
+	cd build/deb/pcore && dpkg-buildpackage -us -uc -b
+	cd build/deb && lintian --allow-root --fail-on error *.changes
+	rm -rf build/deb/pcore
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
