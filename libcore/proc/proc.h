@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proc.h - processes: made from a description, watched by pidfd, ended as whole trees.
+ *
+ *   struct pcore_keeper   decides once how trees are kept, and outlives every tree
+ *   struct pcore_tree     one place where a command and all that comes from it live; reused for one command after another
+ *   struct pcore_proc     one command in its tree, from start to the end of its last descendant
+ *   struct pcore_reader, struct pcore_feeder   the other ends of its pipes
+ *
+ * How a tree is kept (the method), best first:
+ *   cgroup         a leaf below our own cgroup: nothing escapes it. A watchdog process kills it when we die.
+ *   pid-namespace  only when asked for: the namespace's init is ours, and all dies with it.
+ *   supervisor     a process of ours is the command's parent and the subreaper, and walks its descendants: best effort
+ *                  against what forks faster than it walks.
+ *
+ * All of it belongs to one thread, the loop's. Making a process blocks until its exec is done.
+ */
+#ifndef PCORE_PROC_H
+#define PCORE_PROC_H
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "libcore/base/base.h"
+#include "libcore/loop/loop.h"
+
+/* ---- what is to run ---- */
+
+enum pcore_fd_source {
+	PCORE_FD_OURS,	   /* our descriptor fd, which stays ours */
+	PCORE_FD_SAME,	   /* what the child's descriptor fd is in the end (2 the same as 1) */
+	PCORE_FD_FILE,	   /* path, opened with flags and mode before the child's chdir */
+	PCORE_FD_NULL,	   /* /dev/null, read-write */
+	PCORE_FD_PIPE_IN,  /* the child reads what we write to fd */
+	PCORE_FD_PIPE_OUT, /* we read from fd what the child writes */
+	PCORE_FD_CLOSED,
+};
+
+/* One descriptor of the child. Targets 0, 1, 2 that no entry names are inherited; all others are closed. */
+struct pcore_proc_fd {
+	int target;
+	enum pcore_fd_source source;
+	int fd; /* for pipes a result: our end, close-on-exec and non-blocking, ours to close */
+	const char *path;
+	int flags;
+	mode_t mode;
+};
+
+struct pcore_proc_limit {
+	int resource; /* RLIMIT_* */
+	struct rlimit limit;
+};
+
+enum { PCORE_PROC_FDS_MAX = 64, PCORE_PROC_LIMITS_MAX = 16 };
+
+/* Zero means: as the parent has it. Everything is borrowed until pcore_proc_start() returns. */
+struct pcore_proc_spec {
+	size_t size; /* sizeof(struct pcore_proc_spec) */
+	char *const *argv;
+	char *const *envp;
+	const char *file; /* run this; NULL: argv[0], searched in envp's PATH unless it holds a slash */
+	const char *chdir;
+	struct pcore_proc_fd *fds; /* distinct targets */
+	size_t n_fds;
+	const struct pcore_proc_limit *limits;
+	size_t n_limits;
+	const cpu_set_t *affinity;
+	uint64_t keep_ignored; /* signals (bit N-1) that stay ignored if they are; all others are reset */
+	bool new_session;
+	bool set_pgroup; /* to pgroup, 0 being its own */
+	bool set_umask;
+	pid_t pgroup;
+	mode_t umask;
+	int nice;      /* added to ours */
+	int pdeathsig; /* sent to the command when the process that made it dies */
+};
+
+/* The limit's number by its name ("nofile"), or -EINVAL; its name, or NULL. */
+int pcore_limit_by_name(const char *name);
+const char *pcore_limit_name(int resource);
+
+/* Is the value a number of bytes (so that size suffixes make sense)? */
+bool pcore_limit_is_size(int resource);
+
+/* ---- where it runs ---- */
+
+enum pcore_tree_method { PCORE_TREE_CGROUP, PCORE_TREE_PIDNS, PCORE_TREE_SUPERVISOR };
+
+struct pcore_keeper;
+struct pcore_tree;
+
+/* Choose the method: the best that works here, or the PID namespace when asked for. cgroup leaves of ours whose maker
+ * is dead are swept. single: there will be one tree at a time, which is cheaper. */
+int pcore_keeper_new(struct pcore_keeper **ret, bool single, bool pid_namespace, struct pcore_err *err);
+void pcore_keeper_free(struct pcore_keeper *k); /* all trees are freed before */
+
+/* Our own cgroup's directory in the cgroup2 mount, or -errno (-ENOENT where there is none). The caller closes it. */
+int pcore_cgroup_open(void);
+
+/* "cgroup", "pid-namespace", "supervisor" */
+const char *pcore_tree_method_name(const struct pcore_tree *t);
+
+int pcore_tree_new(struct pcore_tree **ret, struct pcore_keeper *k, struct pcore_err *err);
+
+/* Free a tree whose command is done. What --leave left alive in it lives on. */
+void pcore_tree_free(struct pcore_tree *t);
+
+/* ---- running ---- */
+
+enum pcore_proc_state {
+	PCORE_PROC_NEW,
+	PCORE_PROC_RUNNING,
+	PCORE_PROC_ENDING,	   /* the tree was signalled; KILL follows after the grace */
+	PCORE_PROC_KILLING,	   /* the tree was killed; the command is not reaped yet */
+	PCORE_PROC_LINGERING,	   /* the command is dead, others of its tree live and may go on for linger */
+	PCORE_PROC_STRAYS_ENDING,  /* these were sent TERM */
+	PCORE_PROC_STRAYS_KILLING, /* these were killed */
+	PCORE_PROC_DONE,
+};
+
+enum pcore_proc_event {
+	PCORE_PROC_EXITED, /* the command is dead and exit is filled in; others of its tree may live */
+	PCORE_PROC_CLOSED, /* nothing is left (or it was left alive on purpose); the struct may be reused */
+};
+
+/* Why we ended it, if we did. */
+enum pcore_killed_by { PCORE_KILLED_NO, PCORE_KILLED_TIMEOUT, PCORE_KILLED_CANCEL };
+
+/* How long things may take: ns, INT64_MAX for ever. */
+struct pcore_proc_times {
+	int64_t timeout;
+	int64_t kill_after;
+	int64_t linger;
+	int signal; /* sent to the tree when the time is up */
+	bool leave; /* what outlives the command is left alone */
+};
+
+struct pcore_proc_io {
+	uint64_t read_bytes, write_bytes;
+};
+
+/*
+ *  state            exit               timer                  empty   end()            kill()
+ *  RUNNING          reap, LINGERING*   signal tree, ENDING    -       signal, ENDING   kill tree, KILLING
+ *  ENDING           reap, STRAYS_END*  kill tree, KILLING     -       -                kill tree, KILLING
+ *  KILLING          reap, STRAYS_KILL* kill again             -       -                kill again
+ *  LINGERING        -                  TERM, STRAYS_ENDING**  DONE    as timer         kill tree, STRAYS_KILLING
+ *  STRAYS_ENDING    -                  kill, STRAYS_KILLING   DONE    -                kill tree, STRAYS_KILLING
+ *  STRAYS_KILLING   -                  kill again             DONE    -                kill again
+ *  *: DONE at once when the tree is empty   **: DONE with leave
+ */
+struct pcore_proc {
+	struct pcore_loop *loop;
+	struct pcore_tree *tree;
+	struct pcore_proc_times times;
+	void (*event)(struct pcore_proc *p, enum pcore_proc_event ev);
+
+	enum pcore_proc_state state;
+	pid_t pid; /* as our /proc has it */
+	int pidfd;
+	int64_t started_ns, ended_ns; /* monotonic */
+	struct pcore_exit exit;
+	int exit_error; /* -ECHILD: somebody else reaped it, the status is lost */
+	struct pcore_proc_io io;
+	enum pcore_killed_by killed_by;
+	bool want_io;	    /* fill io in (set before the start) */
+	unsigned survivors; /* ended after the command's own exit */
+
+	/* private */
+	struct pcore_op exit_op, timer_op, empty_op;
+	bool leaving; /* DONE waits for ops to come home */
+};
+
+/* Start a command in an idle tree. event() is called from the loop: EXITED once, then CLOSED once. On failure nothing is
+ * left behind and err tells the step; -EAGAIN and the like from PCORE_STEP_CLONE mean the system is short of processes. */
+int pcore_proc_start(struct pcore_proc *p, struct pcore_loop *lp, struct pcore_tree *tree, const struct pcore_proc_spec *spec,
+	const struct pcore_proc_times *times, struct pcore_err *err);
+
+/* Send sig to the command alone. 0 also when it is dead already. */
+int pcore_proc_signal(struct pcore_proc *p, int sig);
+
+/* Send sig to every process of the tree, the command included. */
+void pcore_proc_signal_tree(struct pcore_proc *p, int sig);
+
+/* End the whole tree: sig now, KILL after times.kill_after. killed_by is noted if the command still lives. */
+void pcore_proc_end(struct pcore_proc *p, int sig, enum pcore_killed_by by);
+void pcore_proc_kill(struct pcore_proc *p, enum pcore_killed_by by);
+
+static inline bool pcore_proc_alive(const struct pcore_proc *p)
+{
+	return p->state == PCORE_PROC_RUNNING || p->state == PCORE_PROC_ENDING || p->state == PCORE_PROC_KILLING;
+}
+
+/* The status a shell would show: the exit status, or 128 + the signal. */
+int pcore_exit_status(const struct pcore_exit *e);
+
+/* ---- pipes ---- */
+
+enum pcore_reader_state { PCORE_READER_CLOSED, PCORE_READER_OPEN, PCORE_READER_PAUSED, PCORE_READER_FINISHING };
+
+/* Reads a pipe of ours until its end. data() gets what arrives, in buf (which any number of readers of a thread may
+ * share: it is done with when data() returns); then data(r, NULL, 0) at the end of file, or data(r, NULL, -errno), after
+ * which the reader is closed and may be freed. Set data, buf and buf_size before the start. */
+struct pcore_reader {
+	struct pcore_op op;
+	struct pcore_loop *loop;
+	int fd;
+	enum pcore_reader_state state;
+	char *buf;
+	size_t buf_size;
+	void (*data)(struct pcore_reader *r, const char *data, ssize_t n);
+};
+
+int pcore_reader_start(struct pcore_reader *r, struct pcore_loop *lp, int fd); /* takes fd on success */
+void pcore_reader_pause(struct pcore_reader *r);
+int pcore_reader_resume(struct pcore_reader *r);
+
+/* Take what is there (pause or not), then end: data(r, NULL, 0) follows even if others hold the pipe open. */
+void pcore_reader_finish(struct pcore_reader *r);
+
+/* Writes bytes to a pipe of ours and closes it. A reader that leaves early is no error. done(f, res) once. */
+struct pcore_feeder {
+	struct pcore_op op;
+	struct pcore_loop *loop;
+	int fd;
+	const char *data;
+	size_t len;
+	void (*done)(struct pcore_feeder *f, int res);
+};
+
+int pcore_feeder_start(struct pcore_feeder *f, struct pcore_loop *lp, int fd, const void *data, size_t len); /* takes fd on success */
+void pcore_feeder_stop(struct pcore_feeder *f);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.c - our ends of a command's pipes: readers that can be held back, and a feeder.
+ */
+#include "libcore/proc/private.h"
+
+#include <poll.h>
+
+/* How often one reader is read from before others have their turn. */
+enum { READS_A_TURN = 8 };
+
+static void end_reader(struct pcore_reader *r, ssize_t res)
+{
+	r->state = PCORE_READER_CLOSED;
+	r->fd = pcore_fd_close(r->fd);
+	r->data(r, NULL, res);
+}
+
+/* One read and its delivery. What read(2) says: 0 at the end of file, -EAGAIN when there is nothing now. */
+static ssize_t read_once(struct pcore_reader *r)
+{
+	size_t want = r->buf_size;
+	ssize_t n = pcore_fault("read", &want);
+
+	if (n == 0) {
+		n = read(r->fd, r->buf, want);
+		if (n < 0)
+			n = -errno;
+	}
+	if (n > 0)
+		r->data(r, r->buf, n);
+	return n;
+}
+
+static void readable(struct pcore_op *op, int res)
+{
+	struct pcore_reader *r = container_of(op, struct pcore_reader, op);
+	ssize_t n = 1;
+
+	if (r->state == PCORE_READER_FINISHING) {
+		end_reader(r, 0);
+		return;
+	}
+	if (res == -ECANCELED)
+		return;
+
+	for (int i = 0; i < READS_A_TURN && n > 0 && r->state == PCORE_READER_OPEN; i++) {
+		n = read_once(r);
+		if (n > 0 && (size_t)n < r->buf_size / 2)
+			break;
+	}
+	if (n <= 0 && n != -EAGAIN && n != -EINTR)
+		end_reader(r, n);
+	else if (r->state == PCORE_READER_FINISHING && !pcore_op_live(op))
+		end_reader(r, 0);
+	else if (r->state == PCORE_READER_OPEN && !pcore_op_live(op)) {
+		n = pcore_op_poll(r->loop, op, r->fd, POLLIN);
+		if (n < 0)
+			end_reader(r, n);
+	}
+}
+
+int pcore_reader_start(struct pcore_reader *r, struct pcore_loop *lp, int fd)
+{
+	int error;
+
+	assert(r->data);
+	assert(r->buf && r->buf_size > 0);
+	assert(!pcore_op_live(&r->op));
+
+	r->op = (struct pcore_op){ .done = readable };
+	r->loop = lp;
+	r->fd = fd;
+	r->state = PCORE_READER_OPEN;
+	error = pcore_op_poll(lp, &r->op, fd, POLLIN);
+	if (error < 0) {
+		r->fd = -EBADF;
+		r->state = PCORE_READER_CLOSED;
+	}
+	return error;
+}
+
+void pcore_reader_pause(struct pcore_reader *r)
+{
+	if (r->state == PCORE_READER_OPEN)
+		r->state = PCORE_READER_PAUSED;
+}
+
+int pcore_reader_resume(struct pcore_reader *r)
+{
+	if (r->state != PCORE_READER_PAUSED)
+		return 0;
+
+	r->state = PCORE_READER_OPEN;
+	return pcore_op_live(&r->op) ? 0 : pcore_op_poll(r->loop, &r->op, r->fd, POLLIN);
+}
+
+void pcore_reader_finish(struct pcore_reader *r)
+{
+	if (r->state == PCORE_READER_CLOSED || r->state == PCORE_READER_FINISHING)
+		return;
+
+	r->state = PCORE_READER_FINISHING;
+	while (read_once(r) > 0)
+		;
+	if (pcore_op_live(&r->op))
+		pcore_op_cancel(r->loop, &r->op);
+	else
+		end_reader(r, 0);
+}
+
+static void feed(struct pcore_feeder *f);
+
+static void finish_feeder(struct pcore_feeder *f, int res)
+{
+	f->fd = pcore_fd_close(f->fd);
+	f->done(f, res == -EPIPE || res == -ECANCELED || res == -ETIME ? 0 : res);
+}
+
+static void fed(struct pcore_op *op, int res)
+{
+	struct pcore_feeder *f = container_of(op, struct pcore_feeder, op);
+
+	if (res < 0) {
+		finish_feeder(f, res);
+		return;
+	}
+	f->data += res;
+	f->len -= (size_t)res;
+	if (f->len == 0)
+		finish_feeder(f, 0);
+	else
+		feed(f);
+}
+
+static void feed(struct pcore_feeder *f)
+{
+	int r = pcore_op_write(f->loop, &f->op, f->fd, f->data, f->len, -1);
+
+	if (r < 0)
+		finish_feeder(f, r);
+}
+
+int pcore_feeder_start(struct pcore_feeder *f, struct pcore_loop *lp, int fd, const void *data, size_t len)
+{
+	int r;
+
+	assert(f->done);
+
+	*f = (struct pcore_feeder){ .loop = lp, .fd = fd, .data = data, .len = len, .done = f->done, .op = { .done = fed } };
+	if (len == 0) { /* end of file at once; done() still comes from the loop */
+		r = pcore_op_timer(lp, &f->op, PCORE_CLOCK_MONOTONIC, 0);
+		f->fd = r < 0 ? f->fd : pcore_fd_close(fd);
+		return r;
+	}
+	r = pcore_op_write(lp, &f->op, fd, data, len, -1);
+	if (r < 0)
+		f->fd = -EBADF;
+	return r;
+}
+
+void pcore_feeder_stop(struct pcore_feeder *f)
+{
+	pcore_op_cancel(f->loop, &f->op);
+}
