@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobopts.c - the options that say how a command is run.
+ */
+#include "tools/cli/jobopts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AT(member) offsetof(struct cli_job_opts, member)
+
+static int append(char ***list, size_t *n, const char *value)
+{
+	char **grown = reallocarray(*list, *n + 1, sizeof(*grown));
+
+	if (!grown)
+		return cli_error("out of memory");
+	grown[(*n)++] = (char *)value;
+	*list = grown;
+	return 0;
+}
+
+static int set_env(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+
+	if (!strchr(value, '=') || value[0] == '=')
+		return cli_opt_bad(name, value, "must be NAME=VALUE");
+	return append(&o->set, &o->n_set, value);
+}
+
+static int set_unset(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+
+	if (!value[0] || strchr(value, '='))
+		return cli_opt_bad(name, value, "not the name of a variable");
+	return append(&o->unset, &o->n_unset, value);
+}
+
+static int parse_limit_value(const char *s, int resource, rlim_t *ret)
+{
+	uint64_t v = 0;
+	int r;
+
+	if (strcmp(s, "unlimited") == 0 || strcmp(s, "inf") == 0) {
+		*ret = RLIM_INFINITY;
+		return 0;
+	}
+	r = pcore_limit_is_size(resource) ? pcore_parse_size(s, &v) : pcore_parse_u64(s, 0, UINT64_MAX - 1, &v);
+	if (r < 0)
+		return r;
+	*ret = v;
+	return 0;
+}
+
+static int set_limit(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+	struct pcore_proc_limit l;
+	char word[128];
+	char *soft, *hard;
+	size_t i;
+
+	if (strlen(value) >= sizeof(word) || !strchr(value, '='))
+		return cli_opt_bad(name, value, "must be NAME=SOFT[:HARD]");
+	strcpy(word, value);
+	soft = strchr(word, '=');
+	*soft++ = '\0';
+	hard = strchr(soft, ':');
+	if (hard)
+		*hard++ = '\0';
+	l.resource = pcore_limit_by_name(word);
+	if (l.resource < 0)
+		return cli_opt_bad(name, value, "no such limit");
+	if (parse_limit_value(soft, l.resource, &l.limit.rlim_cur) < 0)
+		return cli_opt_bad(name, value, "not a limit (a number, for bytes with K M G T, or unlimited)");
+	l.limit.rlim_max = l.limit.rlim_cur;
+	if (hard && parse_limit_value(hard, l.resource, &l.limit.rlim_max) < 0)
+		return cli_opt_bad(name, value, "not a limit (a number, for bytes with K M G T, or unlimited)");
+	if (l.limit.rlim_cur > l.limit.rlim_max)
+		return cli_opt_bad(name, value, "the soft limit is above the hard one");
+	for (i = 0; i < o->n_limits && o->limits[i].resource != l.resource; i++)
+		;
+	o->limits[i] = l; /* there are as many places as resources */
+	if (i == o->n_limits)
+		o->n_limits++;
+	return 0;
+}
+
+static int set_nice(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+	int64_t v;
+
+	if (pcore_parse_i64(value, -20, 19, &v) < 0)
+		return cli_opt_bad(name, value, "must be a whole number from -20 to 19");
+	o->nice = (int)v;
+	return 0;
+}
+
+static int set_umask(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+	size_t len = strlen(value);
+
+	if (len == 0 || len > 4 || strspn(value, "01234567") != len || strtoul(value, NULL, 8) > 0777)
+		return cli_opt_bad(name, value, "not an octal mask from 0 to 777");
+	o->umask = (mode_t)strtoul(value, NULL, 8);
+	o->set_umask = true;
+	return 0;
+}
+
+static int parse_cpu(const char *s, size_t len, uint64_t *ret)
+{
+	char word[8];
+
+	if (len >= sizeof(word))
+		return -ERANGE;
+	memcpy(word, s, len);
+	word[len] = '\0';
+	return pcore_parse_u64(word, 0, CPU_SETSIZE - 1, ret);
+}
+
+static int set_affinity(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+	const char *p = value;
+
+	CPU_ZERO(&o->affinity);
+	for (;;) {
+		size_t len = strcspn(p, ","), first_len = strcspn(p, "-,");
+		uint64_t first, last;
+
+		if (parse_cpu(p, first_len, &first) < 0)
+			return cli_opt_bad(name, value, "not a list of CPUs such as 0,2-3");
+		last = first;
+		if (first_len < len && parse_cpu(p + first_len + 1, len - first_len - 1, &last) < 0)
+			return cli_opt_bad(name, value, "not a list of CPUs such as 0,2-3");
+		if (last < first)
+			return cli_opt_bad(name, value, "a range must ascend");
+		for (uint64_t cpu = first; cpu <= last; cpu++)
+			CPU_SET(cpu, &o->affinity);
+		if (!p[len])
+			break;
+		p += len + 1;
+	}
+	o->set_affinity = true;
+	return 0;
+}
+
+const struct cli_opt cli_job_place_table[] = {
+	{ .name = "Where and how the command runs", .kind = CLI_OPT_HEADING },
+	{ .name = "chdir", .kind = CLI_OPT_STRING, .arg = "DIR", .offset = AT(chdir), .help = "run in DIR" },
+	{ .name = "env", .kind = CLI_OPT_CALL, .arg = "NAME=VALUE", .set = set_env, .help = "set a variable" },
+	{ .name = "unset", .kind = CLI_OPT_CALL, .arg = "NAME", .set = set_unset, .help = "remove a variable" },
+	{ .name = "clean-env", .kind = CLI_OPT_FLAG, .offset = AT(clean_env), .help = "begin with an empty environment" },
+	{ .name = "limit", .kind = CLI_OPT_CALL, .arg = "NAME=SOFT[:HARD]", .set = set_limit, .help = "set a resource limit (nofile, as, cpu, ...)" },
+	{ .name = "nice", .kind = CLI_OPT_CALL, .arg = "N", .set = set_nice, .help = "add N to the nice value" },
+	{ .name = "umask", .kind = CLI_OPT_CALL, .arg = "MASK", .set = set_umask, .help = "file mode creation mask, octal" },
+	{ .name = "affinity", .kind = CLI_OPT_CALL, .arg = "LIST", .set = set_affinity, .help = "run on these CPUs only (0,2-3)" },
+	{ .name = NULL },
+};
+
+const struct cli_opt cli_job_time_table[] = {
+	{ .name = "Time, failures, leftovers", .kind = CLI_OPT_HEADING },
+	{ .name = "timeout", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(timeout), .help = "end it when it runs longer" },
+	{ .name = "signal", .kind = CLI_OPT_SIGNAL, .arg = "SIG", .offset = AT(signal), .help = "how it is asked to end (TERM)" },
+	{ .name = "kill-after", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(kill_after), .help = "kill it this long after the signal (2s)" },
+	{ .name = "retry", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(retry), .min = 0, .max = 1000000000, .help = "try up to N more times when it fails" },
+	{ .name = "retry-delay", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(retry_delay), .help = "wait before each further try (1s)" },
+	{ .name = "linger", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(linger), .help = "how long what it leaves running may go on (0.1s)" },
+	{ .name = "leave", .kind = CLI_OPT_FLAG, .offset = AT(leave), .help = "let what it leaves running live" },
+	{ .name = NULL },
+};
+
+void cli_job_opts_init(struct cli_job_opts *o)
+{
+	*o = (struct cli_job_opts){
+		.timeout = INT64_MAX,
+		.signal = SIGTERM,
+		.kill_after = 2 * NS_PER_S,
+		.retry_delay = NS_PER_S,
+		.linger = 100 * NS_PER_MS,
+	};
+}
+
+void cli_job_opts_done(struct cli_job_opts *o)
+{
+	free(o->set);
+	free(o->unset);
+}
+
+/* Do a variable of the environment and "K=V" or "K" have the same name? */
+static bool same_name(const char *var, const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	return strncmp(var, word, len) == 0 && var[len] == '=';
+}
+
+static size_t remove_var(char **env, size_t n, const char *word)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!same_name(env[i], word))
+			env[kept++] = env[i];
+	return kept;
+}
+
+char **cli_job_env(const struct cli_job_opts *o, size_t extra, size_t *ret_n)
+{
+	size_t n = 0;
+	char **env;
+
+	while (!o->clean_env && environ[n])
+		n++;
+	env = calloc(n + o->n_set + extra + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+
+	memcpy(env, environ, n * sizeof(*env));
+	for (size_t i = 0; i < o->n_unset; i++)
+		n = remove_var(env, n, o->unset[i]);
+	for (size_t i = 0; i < o->n_set; i++) {
+		n = remove_var(env, n, o->set[i]);
+		env[n++] = o->set[i];
+	}
+	env[n] = NULL;
+	*ret_n = n;
+	return env;
+}
+
+static uint64_t ignored_bits(void)
+{
+	static const int kept[] = { SIGHUP, SIGINT, SIGQUIT };
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (sigismember(&cli_inherited.ignored, kept[i]))
+			bits |= UINT64_C(1) << (kept[i] - 1);
+	return bits;
+}
+
+void cli_job_spec(const struct cli_job_opts *o, struct pcore_proc_spec *spec)
+{
+	*spec = (struct pcore_proc_spec){
+		.size = sizeof(*spec),
+		.chdir = o->chdir,
+		.limits = o->limits,
+		.n_limits = o->n_limits,
+		.nice = o->nice,
+		.set_umask = o->set_umask,
+		.umask = o->umask,
+		.affinity = o->set_affinity ? &o->affinity : NULL,
+		.keep_ignored = ignored_bits(),
+	};
+}
+
+struct pcore_proc_times cli_job_times(const struct cli_job_opts *o)
+{
+	return (struct pcore_proc_times){
+		.timeout = o->timeout ? o->timeout : INT64_MAX,
+		.signal = o->signal,
+		.kill_after = o->kill_after,
+		.linger = o->linger,
+		.leave = o->leave,
+	};
+}
+
+int cli_loop_new(struct pcore_loop **ret)
+{
+	const char *name = getenv("PCORE_LOOP");
+	enum pcore_loop_backend backend = PCORE_LOOP_AUTO;
+	int r;
+
+	if (name && strcmp(name, "uring") == 0)
+		backend = PCORE_LOOP_URING;
+	else if (name && strcmp(name, "epoll") == 0)
+		backend = PCORE_LOOP_EPOLL;
+	else if (name && *name)
+		return cli_error("invalid value '%s' of PCORE_LOOP: must be uring or epoll", name);
+	r = pcore_loop_new(ret, backend);
+	if (r < 0)
+		return cli_error("cannot start the event loop '%s': %s", name && *name ? name : "auto", strerror(-r));
+	return CLI_GO;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobopts.h - the options that say how a command is run, the same in every tool that runs one.
+ */
+#ifndef PCORE_CLI_JOBOPTS_H
+#define PCORE_CLI_JOBOPTS_H
+
+#include "libcore/proc/proc.h"
+#include "tools/cli/opts.h"
+
+/* Strings are borrowed from argv. */
+struct cli_job_opts {
+	const char *chdir;
+	bool clean_env;
+	char **set, **unset; /* "K=V" and "K", in the order given */
+	size_t n_set, n_unset;
+	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX];
+	size_t n_limits;
+	int nice;
+	bool set_umask, set_affinity;
+	mode_t umask;
+	cpu_set_t affinity;
+
+	int64_t timeout; /* ns, INT64_MAX: none */
+	int signal;
+	int64_t kill_after;
+	uint64_t retry; /* further tries */
+	int64_t retry_delay;
+	int64_t linger;
+	bool leave;
+};
+
+void cli_job_opts_init(struct cli_job_opts *o);
+void cli_job_opts_done(struct cli_job_opts *o);
+
+extern const struct cli_opt cli_job_place_table[]; /* where and how: --chdir to --affinity */
+extern const struct cli_opt cli_job_time_table[];  /* --timeout to --leave */
+
+/* The environment of the commands: a NULL-terminated array with room for extra more variables, which the caller puts
+ * where the NULL stands. Borrows all strings; free() it. NULL without memory. *ret_n: its length. */
+char **cli_job_env(const struct cli_job_opts *o, size_t extra, size_t *ret_n);
+
+/* Fill in what the options say; argv, fds and the rest are the caller's. */
+void cli_job_spec(const struct cli_job_opts *o, struct pcore_proc_spec *spec);
+struct pcore_proc_times cli_job_times(const struct cli_job_opts *o);
+
+/* PCORE_LOOP: the loop it asks for, or AUTO. A message and CLI_FAILURE, or CLI_GO. */
+int cli_loop_new(struct pcore_loop **ret);
+
+#endif
