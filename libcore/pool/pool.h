@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.h - the dispatcher: jobs from a source, a bounded number of them running in an executor, results to their owner.
+ *
+ *   source -- next() --> dispatcher -- start() --> executor -- output(), exited(), finished() --> dispatcher --> owner
+ *
+ * The owner (a tool) makes jobs one at a time when next() asks for one, and gets each back once by done(). The dispatcher
+ * decides when a job starts, whether it is tried again and when no more start. The executor (local processes here, other
+ * machines elsewhere) runs it. All three live on the loop's thread.
+ *
+ *   job:  NEW --start--> RUNNING --exited--> EXITED --finished--> DONE, or back to NEW when it is to be tried again
+ *
+ * An exited job no longer counts as running, but its output is not complete until it has finished.
+ */
+#ifndef PCORE_POOL_H
+#define PCORE_POOL_H
+
+#include "libcore/base/base.h"
+#include "libcore/loop/loop.h"
+#include "libcore/proc/proc.h"
+
+struct pcore_pool;
+struct pcore_job;
+struct pcore_executor;
+
+enum pcore_job_state { PCORE_JOB_NEW, PCORE_JOB_RUNNING, PCORE_JOB_EXITED, PCORE_JOB_DONE };
+
+/* How an attempt ended. */
+struct pcore_job_result {
+	struct pcore_err error; /* code < 0: it could not be started */
+	struct pcore_exit exit;
+	bool timed_out;
+	bool cancelled; /* ended by us, not by the time limit */
+	int64_t start_ns; /* realtime */
+	int64_t wall_ns;
+};
+
+/* Embedded in the owner's job. The owner zeroes it; the dispatcher numbers it. */
+struct pcore_job {
+	uint64_t seq;	  /* from 1, in the order of next() */
+	unsigned slot;	  /* from 1: no two running jobs have the same */
+	unsigned attempt; /* from 1 */
+	enum pcore_job_state state;
+	struct pcore_job_result result;
+	void *run; /* the executor's */
+	struct pcore_list link;
+	struct pcore_heap_node retry;
+};
+
+/* Did the attempt succeed? And its status as a shell has it: the command's own, 128 + signal, 124 after a time-out; 126 or
+ * 127 when it could not be run, 125 when something else failed. */
+bool pcore_job_succeeded(const struct pcore_job *job);
+int pcore_job_status(const struct pcore_job *job);
+
+enum pcore_job_stream { PCORE_JOB_STDOUT, PCORE_JOB_STDERR };
+
+/* What the executor does for the dispatcher. */
+struct pcore_executor_ops {
+	/* Start an attempt. -EAGAIN, -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: short of something, try again when others have ended.
+	 * Any other error fails the attempt. */
+	int (*start)(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err);
+	void (*signal)(struct pcore_executor *ex, struct pcore_job *job, int sig); /* to all its processes */
+	void (*end)(struct pcore_executor *ex, struct pcore_job *job);	   /* ask, then kill after the grace */
+	void (*kill)(struct pcore_executor *ex, struct pcore_job *job);
+	void (*resume)(struct pcore_executor *ex, struct pcore_job *job);  /* its output was refused; there is room again */
+	void (*free)(struct pcore_executor *ex); /* with no job in it */
+};
+
+/* Embedded first in an executor. */
+struct pcore_executor {
+	const struct pcore_executor_ops *ops;
+	struct pcore_pool *pool; /* set by pcore_pool_new() */
+};
+
+/* What the dispatcher asks of and tells the owner. */
+struct pcore_pool_owner {
+	/* The next job: 1; 0 when there is none now (pcore_pool_kick() when there is); -ENODATA when there will be none. */
+	int (*next)(void *ctx, struct pcore_job **ret);
+	void (*started)(void *ctx, struct pcore_job *job); /* an attempt; may be NULL */
+	/* Output as it comes. False: the bytes were taken, but no more now; pcore_pool_resume() when there is room. */
+	bool (*output)(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len);
+	void (*again)(void *ctx, struct pcore_job *job); /* the attempt failed, another will follow: forget its output */
+	void (*done)(void *ctx, struct pcore_job *job);	 /* the job is the owner's again */
+	void (*limited)(void *ctx, unsigned jobs, int error); /* short of something: this many at a time; may be NULL */
+	void (*idle)(void *ctx); /* no job is left and none will come; once */
+};
+
+/* When to stop by the number (or the percentage of those that ended) of failures or successes. */
+struct pcore_pool_halt {
+	enum { PCORE_HALT_NEVER, PCORE_HALT_SOON, PCORE_HALT_NOW } when;
+	bool on_success;
+	bool percent;
+	uint64_t n;
+};
+
+struct pcore_pool_spec {
+	unsigned jobs;	      /* running at a time, > 0 */
+	unsigned lingering;   /* exited but not finished at a time beyond that, before no more are started */
+	uint64_t retries;     /* further attempts of a failed job */
+	int64_t retry_delay;  /* ns */
+	int64_t delay;	      /* ns between two starts, at least */
+	struct pcore_pool_halt halt;
+};
+
+struct pcore_pool_counts {
+	uint64_t submitted, succeeded, failed;
+	unsigned running, exited; /* exited: not finished yet */
+	uint64_t waiting;	  /* for another attempt */
+};
+
+/* The executor becomes the pool's. 0, -ENOMEM. */
+int pcore_pool_new(struct pcore_pool **ret, struct pcore_loop *lp, const struct pcore_pool_spec *spec,
+	const struct pcore_pool_owner *owner, void *ctx, struct pcore_executor *ex);
+void pcore_pool_free(struct pcore_pool *p); /* after idle(), or before the first kick */
+
+/* Start what can be started. From the loop or before it runs. */
+void pcore_pool_kick(struct pcore_pool *p);
+
+/* A job whose output was refused may go on. */
+void pcore_pool_resume(struct pcore_pool *p, struct pcore_job *job);
+
+enum pcore_pool_stop {
+	PCORE_POOL_RUN,
+	PCORE_POOL_DRAIN, /* start no more, let the running ones finish; failed ones are not tried again */
+	PCORE_POOL_END,	  /* and ask the running ones to end */
+	PCORE_POOL_KILL,  /* and kill them */
+};
+
+/* Stop; never back to a milder one. Waiting jobs are handed back undone (state NEW). */
+void pcore_pool_stop(struct pcore_pool *p, enum pcore_pool_stop how);
+
+/* Send sig to all running jobs. */
+void pcore_pool_signal(struct pcore_pool *p, int sig);
+
+enum pcore_pool_stop pcore_pool_stopping(const struct pcore_pool *p);
+struct pcore_pool_counts pcore_pool_counts(const struct pcore_pool *p);
+
+/* The status of the job that reached the halt's number, or -1. */
+int pcore_pool_halt_status(const struct pcore_pool *p);
+
+/* ---- for executors ---- */
+
+bool pcore_pool_output(struct pcore_pool *p, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len);
+void pcore_pool_exited(struct pcore_pool *p, struct pcore_job *job);   /* job->result is filled in */
+void pcore_pool_finished(struct pcore_pool *p, struct pcore_job *job); /* nothing more comes of it */
+
+/* ---- the local executor: processes of this machine ---- */
+
+struct pcore_local_spec {
+	struct pcore_keeper *keeper; /* not owned */
+	struct pcore_proc_times times;
+	bool inherit; /* stdout and stderr are ours: no capture */
+	/* Fill in argv, envp and what else belongs to the command; what it points to must live until start() returns. */
+	void (*describe)(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec);
+	void *ctx;
+};
+
+int pcore_local_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_local_spec *spec, struct pcore_err *err);
+
+#endif

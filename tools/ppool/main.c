@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ppool - a pool of jobs: options, then one call.
+ */
+#include <string.h>
+
+#include "tools/ppool/ppool.h"
+
+#define AT(member) offsetof(struct map_opts, member)
+
+enum { JOBS_MAX = 65536 };
+
+static int set_jobs(void *opts, const char *name, const char *value)
+{
+	struct map_opts *o = opts;
+	size_t len = strlen(value);
+	uint64_t n = 0, cpus = ppool_cpus();
+	char word[24];
+	int r;
+
+	if (len == 0 || len >= sizeof(word))
+		return cli_opt_bad(name, value, "must be N, N% or +N");
+	strcpy(word, value);
+	if (word[0] == '+') {
+		r = pcore_parse_u64(word + 1, 0, JOBS_MAX, &n);
+		n += cpus;
+	} else if (word[len - 1] == '%') {
+		word[len - 1] = '\0';
+		r = pcore_parse_u64(word, 1, 100000, &n);
+		n = cpus * n / 100 > 0 ? cpus * n / 100 : 1;
+	} else {
+		r = pcore_parse_u64(word, 1, 1000000000, &n);
+	}
+	if (r < 0)
+		return cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N");
+	o->jobs = n;
+	return 0;
+}
+
+static int set_progress(void *opts, const char *name, const char *value)
+{
+	struct map_opts *o = opts;
+
+	if (value && strcmp(value, "bar") != 0)
+		return cli_opt_bad(name, value, "must be bar");
+	o->progress = true;
+	o->bar = value != NULL;
+	return 0;
+}
+
+static const char *skip(const char *s, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(s, prefix, len) == 0 ? s + len : NULL;
+}
+
+static bool parse_halt(const char *s, struct pcore_pool_halt *ret)
+{
+	struct pcore_pool_halt h = { .when = PCORE_HALT_SOON };
+	const char *rest = skip(s, "soon,");
+	char word[24];
+	size_t len;
+
+	if (!rest) {
+		h.when = PCORE_HALT_NOW;
+		rest = skip(s, "now,");
+	}
+	if (!rest)
+		return false;
+	s = skip(rest, "fail=");
+	if (!s) {
+		h.on_success = true;
+		s = skip(rest, "success=");
+	}
+	len = s ? strlen(s) : 0;
+	if (len == 0 || len >= sizeof(word))
+		return false;
+	strcpy(word, s);
+	h.percent = word[len - 1] == '%';
+	if (h.percent)
+		word[len - 1] = '\0';
+	if (pcore_parse_u64(word, 1, h.percent ? 100 : UINT64_MAX, &h.n) < 0)
+		return false;
+	*ret = h;
+	return true;
+}
+
+static int set_halt(void *opts, const char *name, const char *value)
+{
+	struct map_opts *o = opts;
+
+	if (strcmp(value, "never") == 0)
+		o->halt = (struct pcore_pool_halt){ .when = PCORE_HALT_NEVER };
+	else if (!parse_halt(value, &o->halt))
+		return cli_opt_bad(name, value, "must be never, or soon or now, then ,fail=N or ,success=N (or N%)");
+	return 0;
+}
+
+static const struct cli_opt items_table[] = {
+	{ .name = "Items", .kind = CLI_OPT_HEADING },
+	{ .name = "null", .letter = '0', .kind = CLI_OPT_FLAG, .offset = AT(null), .help = "items end with a NUL byte" },
+	{ .name = "delimiter", .letter = 'd', .kind = CLI_OPT_STRING, .arg = "DELIM", .offset = AT(delimiter), .help = "items end with this byte (\\t, \\0, \\x1e)" },
+	{ .name = "arg-file", .letter = 'a', .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(file), .help = "read items from FILE" },
+	{ .name = "max-args", .letter = 'n', .kind = CLI_OPT_U64, .arg = "N", .offset = AT(per_job), .min = 1, .max = 1000000, .help = "up to N items for each job (1)" },
+	{ .name = NULL },
+};
+
+static const struct cli_opt jobs_table[] = {
+	{ .name = "Jobs", .kind = CLI_OPT_HEADING },
+	{ .name = "jobs", .letter = 'j', .kind = CLI_OPT_CALL, .arg = "N|N%|+N", .set = set_jobs, .help = "so many at a time (one for each CPU)" },
+	{ .name = "shell", .kind = CLI_OPT_FLAG, .offset = AT(shell), .help = "COMMAND is a text for sh; items are quoted" },
+	{ .name = "delay", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(delay), .help = "at least D between two starts" },
+	{ .name = "halt", .kind = CLI_OPT_CALL, .arg = "WHEN", .set = set_halt, .help = "never, soon,fail=N, now,fail=N, soon,success=N,\nnow,success=N; N may be a percentage" },
+	{ .name = "dry-run", .kind = CLI_OPT_FLAG, .offset = AT(dry_run), .help = "print the command lines and run nothing" },
+	{ .name = "verbose", .letter = 'v', .kind = CLI_OPT_FLAG, .offset = AT(verbose), .help = "print each command line as its job starts" },
+	{ .name = NULL },
+};
+
+static const struct cli_opt output_table[] = {
+	{ .name = "Output", .kind = CLI_OPT_HEADING },
+	{ .name = "unordered", .kind = CLI_OPT_FLAG, .offset = AT(unordered), .help = "print outputs as jobs finish" },
+	{ .name = "live", .kind = CLI_OPT_FLAG, .offset = AT(live), .help = "print each line when it is complete" },
+	{ .name = "raw", .kind = CLI_OPT_FLAG, .offset = AT(raw), .help = "let the jobs write by themselves" },
+	{ .name = "tag", .kind = CLI_OPT_FLAG, .offset = AT(tag), .help = "begin each line with its item and a tab" },
+	{ .name = "buffer", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(buffer), .help = "hold so much in memory, then a file (64M)" },
+	{ .name = "progress", .kind = CLI_OPT_CALL, .arg = "[=bar]", .set = set_progress, .help = "show how far it is, on stderr" },
+	{ .name = NULL },
+};
+
+static int check(const struct map_opts *o)
+{
+	if (o->null && o->delimiter)
+		return cli_usage("--null and --delimiter exclude each other");
+	if (o->file && o->args)
+		return cli_usage("--arg-file and ::: exclude each other");
+	if (o->unordered + o->live + o->raw > 1)
+		return cli_usage("--unordered, --live and --raw exclude each other");
+	if (o->raw && o->tag)
+		return cli_usage("--tag and --raw exclude each other: raw output does not pass through ppool");
+	return CLI_GO;
+}
+
+/* COMMAND [ARG...] [::: ITEM...] */
+static int split_operands(struct map_opts *o, char **words)
+{
+	size_t n = 0;
+
+	while (words[n] && strcmp(words[n], ":::") != 0)
+		n++;
+	if (n == 0)
+		return cli_usage("no command given");
+	if (!words[0][0])
+		return cli_usage("the command is empty");
+	o->words = words;
+	o->n_words = n;
+	if (words[n]) {
+		o->args = words + n + 1;
+		while (o->args[o->n_args])
+			o->n_args++;
+	}
+	return CLI_GO;
+}
+
+static int parse_options(struct map_opts *o, int argc, char **argv)
+{
+	const struct cli_opt *tables[] = { items_table, jobs_table, output_table, cli_job_place_table, cli_job_time_table, NULL };
+	void *targets[] = { o, o, o, &o->job, &o->job };
+	struct cli_opts spec = {
+		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]",
+		.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"
+			   "what the jobs write in the order of the items. Options end at COMMAND.",
+		.tables = tables,
+		.targets = targets,
+		.stop_at_operand = true,
+		.footer = "Placeholders: {} the item, {.} without extension, {/} last component, {//} directory, {/.} both,\n"
+			  "{#} job number, {%} slot. Without one the item is appended. The exit status is 0 when all jobs\n"
+			  "succeeded, 1 when some failed, 125 when ppool did, 126 or 127 when COMMAND cannot be run.\n",
+	};
+	int operand = 0, r;
+
+	r = cli_opts_parse(&spec, argc, argv, &operand);
+	if (r != CLI_GO)
+		return r;
+	r = split_operands(o, argv + operand);
+	return r != CLI_GO ? r : check(o);
+}
+
+/* The verb comes first; --help and --version work without one. */
+static int take_verb(int *argc, char ***argv)
+{
+	char **words = *argv;
+
+	if (*argc < 2)
+		return cli_usage("no verb given: ppool map COMMAND");
+	if (words[1][0] == '-')
+		return CLI_GO;
+	if (strcmp(words[1], "map") != 0)
+		return cli_usage("unknown verb '%s': must be map", words[1]);
+	words[1] = words[0];
+	(*argv)++;
+	(*argc)--;
+	return CLI_GO;
+}
+
+int main(int argc, char **argv)
+{
+	struct map_opts opts = { .per_job = 1, .buffer = UINT64_C(64) << 20 };
+	bool verb = argc > 1 && argv[1][0] != '-';
+	int r;
+
+	cli_start("ppool");
+	cli_job_opts_init(&opts.job);
+	r = take_verb(&argc, &argv);
+	if (r == CLI_GO && cli_opts_defaults("ppool", &argc, &argv) < 0)
+		r = cli_error("out of memory");
+	if (r == CLI_GO)
+		r = parse_options(&opts, argc, argv);
+	if (r == CLI_GO)
+		r = verb ? ppool_map(&opts) : cli_usage("options come after the verb: ppool map [options] COMMAND");
+	cli_job_opts_done(&opts.job);
+	cli_exit(r);
+}

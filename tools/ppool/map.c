@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map.c - ppool map: items from a source become jobs, the pool runs them, the collator prints what they write.
+ *
+ * The three are tied together here and nowhere else. Whatever ends the run (the last job, a signal, a reader that left)
+ * only tells the pool; when the pool is idle everything else is cancelled and the loop runs out of work by itself.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/cli/command.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/signals.h"
+#include "tools/cli/template.h"
+#include "tools/ppool/ppool.h"
+#include "tools/ppool/source.h"
+
+enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6 };
+
+struct map_job {
+	struct pcore_job job;
+	struct cli_item *items;
+	size_t n_items;
+	struct cli_output *output; /* NULL with --raw */
+};
+
+struct map {
+	const struct map_opts *opts;
+	struct pcore_loop *loop;
+	struct pcore_keeper *keeper;
+	struct pcore_executor *ex;
+	struct pcore_pool *pool;
+	struct cli_collator *collator;
+	struct cli_template *template;
+	struct source source;
+	struct cli_signals signals;
+	struct cli_progress progress;
+	struct pcore_op reader_op; /* tells when nobody reads our stdout any more */
+	struct pcore_err err;
+
+	char *file; /* the command's path, when it is known */
+	char **env;
+	size_t env_n;
+	char env_text[ENV_EXTRA][40];
+	char **argv; /* of the attempt that is being started */
+	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX + 1];
+	size_t n_limits;
+	unsigned jobs;
+	uint64_t dry_seq;
+
+	bool failed;	   /* we did: 125 */
+	bool reader_gone;
+	int ended_by;	   /* INT, TERM or QUIT */
+};
+
+/* ---- jobs ---- */
+
+static int expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned slot)
+{
+	struct cli_template_args args = { .items = j->items, .n_items = j->n_items, .seq = seq, .slot = slot };
+
+	free(m->argv);
+	m->argv = NULL;
+	return cli_template_expand(m->template, &args, &m->argv);
+}
+
+static void job_free(struct map_job *j)
+{
+	free(j->items);
+	free(j);
+}
+
+/* The items, safe to print, for --tag. */
+static const char *make_tag(const struct map_job *j, char tag[static TAG_MAX])
+{
+	size_t len = 0;
+
+	tag[0] = '\0';
+	for (size_t i = 0; i < j->n_items && len + 2 < TAG_MAX; i++) {
+		if (i > 0)
+			tag[len++] = ' ';
+		len += pcore_escape(tag + len, TAG_MAX - len, j->items[i].data, j->items[i].len);
+	}
+	return tag;
+}
+
+static int job_new(struct map *m, struct map_job **ret)
+{
+	char tag[TAG_MAX];
+	struct map_job *j;
+	struct cli_item *items = NULL;
+	size_t n = 0;
+	int r = source_next(&m->source, &items, &n);
+
+	if (r <= 0)
+		return r;
+
+	j = calloc(1, sizeof(*j));
+	if (!j) {
+		free(items);
+		return -ENOMEM;
+	}
+	j->items = items;
+	j->n_items = n;
+	if (!m->opts->raw || m->opts->dry_run) {
+		j->output = cli_output_new(m->collator, j, m->opts->tag ? make_tag(j, tag) : NULL);
+		if (!j->output) {
+			job_free(j);
+			return -ENOMEM;
+		}
+	}
+	*ret = j;
+	return 1;
+}
+
+static int out_of_memory(struct map *m)
+{
+	m->failed = true;
+	(void)cli_error("out of memory; no more jobs are started");
+	return -ENODATA;
+}
+
+/* Print what would be run. */
+static int dry_run(struct map *m)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf line = PCORE_BUF_INIT(0);
+	struct map_job *j = NULL;
+	int r = 1;
+
+	while (cli_collator_has_room(m->collator) && (r = job_new(m, &j)) > 0) {
+		pcore_buf_clear(&line);
+		r = expand(m, j, ++m->dry_seq, 1);
+		if (r == 0)
+			r = cli_shell_words(&line, m->argv);
+		if (r == 0)
+			r = pcore_buf_addc(&line, '\n');
+		if (r == 0)
+			(void)cli_output_add(j->output, 0, line.data, line.len);
+		cli_output_finish(j->output);
+		job_free(j);
+		if (r < 0)
+			return out_of_memory(m);
+	}
+	return r > 0 ? 0 : r;
+}
+
+static int next(void *ctx, struct pcore_job **ret)
+{
+	struct map *m = ctx;
+	struct map_job *j = NULL;
+	int r;
+
+	if (m->opts->dry_run)
+		return dry_run(m);
+	if (!cli_collator_has_room(m->collator))
+		return 0;
+	r = job_new(m, &j);
+	if (r < 0 && r != -ENODATA)
+		return out_of_memory(m);
+	if (r > 0)
+		*ret = &j->job;
+	return r;
+}
+
+/* ---- what the executor asks ---- */
+
+static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
+{
+	struct map *m = ctx;
+	static char *nothing[] = { (char *)"", NULL };
+	size_t n = m->env_n;
+
+	cli_job_spec(&m->opts->job, spec);
+	if (expand(m, container_of(job, struct map_job, job), job->seq, job->slot) < 0)
+		m->argv = NULL;
+	spec->argv = m->argv ? m->argv : nothing; /* the start then fails */
+	spec->file = m->file;
+	spec->limits = m->limits;
+	spec->n_limits = m->n_limits;
+	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SEQ=%" PRIu64, job->seq);
+	(void)snprintf(m->env_text[1], sizeof(m->env_text[1]), "PCORE_SLOT=%u", job->slot);
+	(void)snprintf(m->env_text[2], sizeof(m->env_text[2]), "PCORE_ATTEMPT=%u", job->attempt);
+	for (size_t i = 0; i < ENV_EXTRA; i++)
+		m->env[n + i] = m->env_text[i];
+	m->env[n + ENV_EXTRA] = NULL;
+	spec->envp = m->env;
+}
+
+/* ---- what the pool tells ---- */
+
+static void started(void *ctx, struct pcore_job *job)
+{
+	struct map *m = ctx;
+	_cleanup_(pcore_buf_done) struct pcore_buf line = PCORE_BUF_INIT(0);
+
+	(void)job;
+	if (!m->opts->verbose)
+		return;
+	if (cli_shell_words(&line, m->argv) < 0 || pcore_buf_addc(&line, '\n') < 0)
+		return;
+	cli_progress_clear(&m->progress);
+	(void)pcore_fd_write_all(STDERR_FILENO, line.data, line.len);
+}
+
+static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
+{
+	(void)ctx;
+	return cli_output_add(container_of(job, struct map_job, job)->output, (int)stream, data, len);
+}
+
+static void again(void *ctx, struct pcore_job *job)
+{
+	struct map_job *j = container_of(job, struct map_job, job);
+
+	(void)ctx;
+	if (j->output)
+		cli_output_forget(j->output);
+}
+
+static void done(void *ctx, struct pcore_job *job)
+{
+	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
+
+	if (job->state == PCORE_JOB_DONE && job->result.error.code < 0) {
+		cli_progress_clear(&m->progress);
+		(void)cli_spawn_error(&job->result.error, m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0]);
+	}
+	if (j->output)
+		cli_output_finish(j->output);
+	job_free(j);
+}
+
+static void limited(void *ctx, unsigned jobs, int error)
+{
+	struct map *m = ctx;
+
+	cli_progress_clear(&m->progress);
+	cli_warn("cannot start another job: %s; running %u at a time", strerror(-error), jobs);
+}
+
+static void idle(void *ctx)
+{
+	struct map *m = ctx;
+
+	source_stop(&m->source);
+	cli_signals_stop(&m->signals);
+	cli_progress_stop(&m->progress);
+	pcore_op_cancel(m->loop, &m->reader_op);
+}
+
+/* ---- what the collator tells ---- */
+
+static void resume(void *ctx, void *owner)
+{
+	struct map *m = ctx;
+
+	pcore_pool_resume(m->pool, &((struct map_job *)owner)->job);
+}
+
+static void room(void *ctx)
+{
+	struct map *m = ctx;
+
+	if (m->pool)
+		pcore_pool_kick(m->pool);
+}
+
+static void lose_reader(struct map *m)
+{
+	m->reader_gone = true;
+	pcore_pool_stop(m->pool, PCORE_POOL_END);
+	cli_collator_drop(m->collator);
+}
+
+static void write_failed(void *ctx, int fd, int error)
+{
+	struct map *m = ctx;
+
+	if (fd == STDERR_FILENO && error == -EPIPE)
+		return; /* nobody wants to know */
+	if (error == -EPIPE) {
+		lose_reader(m);
+		return;
+	}
+	cli_progress_clear(&m->progress);
+	(void)cli_error("cannot write to %s: %s", fd == STDOUT_FILENO ? "standard output" : "standard error", strerror(-error));
+	m->failed = true;
+	pcore_pool_stop(m->pool, PCORE_POOL_END);
+	cli_collator_drop(m->collator);
+}
+
+static void before_write(void *ctx)
+{
+	cli_progress_clear(&((struct map *)ctx)->progress);
+}
+
+/* ---- other events ---- */
+
+static void more_items(void *ctx)
+{
+	pcore_pool_kick(((struct map *)ctx)->pool);
+}
+
+/* A pipe with no reader, or a socket without a peer. Found out even if no job writes anything. */
+static void reader_event(struct pcore_op *op, int res)
+{
+	struct map *m = container_of(op, struct map, reader_op);
+
+	if (res > 0 && (res & (POLLERR | POLLHUP)))
+		lose_reader(m);
+}
+
+static void watch_reader(struct map *m)
+{
+	struct stat st;
+
+	m->reader_op.done = reader_event;
+	if (fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+		(void)pcore_op_poll(m->loop, &m->reader_op, STDOUT_FILENO, POLLERR);
+}
+
+static void end_by_signal(struct map *m, int sig)
+{
+	if (m->ended_by) {
+		pcore_pool_stop(m->pool, PCORE_POOL_KILL);
+		return;
+	}
+	m->ended_by = sig;
+	pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
+	pcore_pool_signal(m->pool, sig);
+}
+
+static void received(struct cli_signals *s, int sig, bool by_process)
+{
+	struct map *m = container_of(s, struct map, signals);
+
+	(void)by_process; /* the jobs have groups of their own: the terminal's signals do not reach them */
+	switch (sig) {
+	case SIGHUP:
+		pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
+		break;
+	case SIGTSTP:
+		pcore_pool_signal(m->pool, SIGTSTP);
+		cli_progress_clear(&m->progress);
+		(void)raise(SIGSTOP);
+		break;
+	case SIGCONT:
+		pcore_pool_signal(m->pool, SIGCONT);
+		break;
+	default:
+		end_by_signal(m, sig);
+		break;
+	}
+}
+
+static struct cli_progress_state progress_state(void *ctx)
+{
+	struct map *m = ctx;
+	struct pcore_pool_counts c = pcore_pool_counts(m->pool);
+	struct cli_progress_state s = {
+		.done = c.succeeded + c.failed,
+		.failed = c.failed + m->source.refused,
+		.running = c.running,
+	};
+
+	if (m->opts->args)
+		s.total = (m->opts->n_args + m->opts->per_job - 1) / m->opts->per_job;
+	else if (m->source.ended)
+		s.total = c.submitted;
+	return s;
+}
+
+/* ---- setting up ---- */
+
+static int open_source(struct map *m)
+{
+	const struct map_opts *o = m->opts;
+	unsigned char delim = o->null ? '\0' : '\n';
+
+	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
+		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
+	m->source.fd = o->args ? -EBADF : STDIN_FILENO;
+	m->source.words = o->args;
+	m->source.n_words = o->n_args;
+	if (o->file) {
+		m->source.name = o->file;
+		m->source.fd = open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		if (m->source.fd < 0)
+			return cli_error("cannot open '%s': %s", o->file, strerror(errno));
+	}
+	m->source.ctx = m;
+	m->source.more = more_items;
+	source_init(&m->source, m->loop, delim, o->per_job);
+	return CLI_GO;
+}
+
+/* As many jobs as descriptors and processes allow. The commands keep the limits that we were started with. */
+static void fit_limits(struct map *m)
+{
+	struct rlimit fds, procs;
+	uint64_t jobs = m->opts->jobs ? m->opts->jobs : ppool_cpus();
+	uint64_t wanted = jobs;
+
+	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
+	m->n_limits = m->opts->job.n_limits;
+	if (getrlimit(RLIMIT_NOFILE, &fds) == 0 && fds.rlim_cur != RLIM_INFINITY) {
+		struct rlimit raised = { .rlim_cur = fds.rlim_max, .rlim_max = fds.rlim_max };
+		bool listed = false;
+
+		for (size_t i = 0; i < m->n_limits; i++)
+			listed = listed || m->limits[i].resource == RLIMIT_NOFILE;
+		if (jobs * FDS_A_JOB + FDS_OURS > fds.rlim_cur && fds.rlim_cur < fds.rlim_max &&
+			setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+			if (!listed)
+				m->limits[m->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
+			fds = raised;
+		}
+		if (jobs * FDS_A_JOB + FDS_OURS > fds.rlim_cur)
+			jobs = fds.rlim_cur > FDS_OURS + FDS_A_JOB ? (fds.rlim_cur - FDS_OURS) / FDS_A_JOB : 1;
+	}
+	if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &procs) == 0 && procs.rlim_cur != RLIM_INFINITY && jobs > procs.rlim_cur)
+		jobs = procs.rlim_cur > 0 ? procs.rlim_cur : 1;
+	if (jobs > 65536)
+		jobs = 65536;
+	if (jobs < wanted)
+		cli_warn("running %" PRIu64 " jobs at a time instead of %" PRIu64 ": the limits on descriptors and processes allow no more", jobs, wanted);
+	m->jobs = (unsigned)jobs;
+}
+
+static int prepare_command(struct map *m)
+{
+	const struct map_opts *o = m->opts;
+
+	m->env = cli_job_env(&o->job, ENV_EXTRA, &m->env_n);
+	if (!m->env || cli_template_new(&m->template, o->words, o->n_words, o->shell) < 0)
+		return cli_error("out of memory");
+	if (o->shell || o->dry_run || cli_template_command_varies(m->template))
+		return CLI_GO;
+	if (cli_command_find(o->words[0], o->job.chdir, m->env, &m->file, &m->err) < 0)
+		return cli_spawn_error(&m->err, o->words[0]);
+	return CLI_GO;
+}
+
+static int make_collator(struct map *m)
+{
+	const char *tmpdir = getenv("TMPDIR");
+	const struct map_opts *o = m->opts;
+	struct cli_collator_spec spec = {
+		.loop = m->loop,
+		.mode = o->live ? CLI_LIVE : o->unordered ? CLI_UNORDERED : CLI_ORDERED,
+		.buffer = o->buffer,
+		.window = m->jobs * 4 > 64 ? m->jobs * 4 : 64,
+		.hold = o->job.retry > 0,
+		.tmpdir = tmpdir && *tmpdir ? tmpdir : "/tmp",
+		.ctx = m,
+		.resume = resume,
+		.room = room,
+		.failed = write_failed,
+		.before_write = before_write,
+	};
+
+	return cli_collator_new(&m->collator, &spec) < 0 ? cli_error("out of memory") : CLI_GO;
+}
+
+static int make_pool(struct map *m)
+{
+	const struct map_opts *o = m->opts;
+	static const struct pcore_pool_owner owner = {
+		.next = next,
+		.started = started,
+		.output = output,
+		.again = again,
+		.done = done,
+		.limited = limited,
+		.idle = idle,
+	};
+	struct pcore_pool_spec spec = {
+		.jobs = m->jobs,
+		.lingering = m->jobs + 16,
+		.retries = o->job.retry,
+		.retry_delay = o->job.retry_delay,
+		.delay = o->delay,
+		.halt = o->halt,
+	};
+	struct pcore_local_spec local = {
+		.times = cli_job_times(&o->job),
+		.inherit = o->raw,
+		.describe = describe,
+		.ctx = m,
+	};
+	int r = pcore_keeper_new(&m->keeper, false, false, &m->err);
+
+	local.keeper = m->keeper;
+	if (r == 0)
+		r = pcore_local_new(&m->ex, m->loop, &local, &m->err);
+	if (r < 0)
+		return cli_spawn_error(&m->err, o->words[0]);
+	if (pcore_pool_new(&m->pool, m->loop, &spec, &owner, m, m->ex) < 0) {
+		m->ex->ops->free(m->ex);
+		return cli_error("out of memory");
+	}
+	return CLI_GO;
+}
+
+static int set_up(struct map *m)
+{
+	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, 0 };
+	int r = prepare_command(m);
+
+	if (r == CLI_GO)
+		r = cli_loop_new(&m->loop);
+	if (r == CLI_GO)
+		r = open_source(m);
+	if (r != CLI_GO)
+		return r;
+
+	fit_limits(m);
+	r = make_collator(m);
+	if (r == CLI_GO)
+		r = make_pool(m);
+	if (r != CLI_GO)
+		return r;
+
+	r = cli_signals_start(&m->signals, m->loop, caught);
+	if (r < 0)
+		return cli_error("cannot watch signals: %s", strerror(-r));
+	watch_reader(m);
+	m->progress.bar = m->opts->bar;
+	m->progress.ctx = m;
+	m->progress.state = progress_state;
+	if (m->opts->progress || (isatty(STDERR_FILENO) && !m->opts->raw && !m->opts->dry_run))
+		cli_progress_start(&m->progress, m->loop);
+	return CLI_GO;
+}
+
+static void tear_down(struct map *m)
+{
+	pcore_pool_free(m->pool);
+	pcore_keeper_free(m->keeper);
+	cli_collator_free(m->collator);
+	cli_template_free(m->template);
+	source_done(&m->source);
+	cli_signals_done(&m->signals);
+	pcore_loop_free(m->loop);
+	free(m->argv);
+	free(m->env);
+	free(m->file);
+}
+
+static int final_status(const struct map *m)
+{
+	const struct pcore_pool_halt *h = &m->opts->halt;
+	struct pcore_pool_counts c = pcore_pool_counts(m->pool);
+	int halted = pcore_pool_halt_status(m->pool);
+
+	if (m->failed || m->source.error)
+		return CLI_FAILURE;
+	if (halted >= 0 && h->on_success)
+		return CLI_OK;
+	if (halted >= 0 && h->when == PCORE_HALT_NOW && h->n == 1 && !h->percent)
+		return halted;
+	return c.failed + m->source.refused > 0 ? CLI_NO : CLI_OK;
+}
+
+int ppool_map(struct map_opts *opts)
+{
+	struct map m = { .opts = opts, .signals = { .fd = -EBADF, .received = received }, .source = { .fd = -EBADF } };
+	int die_of = 0;
+	int status = set_up(&m);
+
+	if (status == CLI_GO) {
+		pcore_pool_kick(m.pool);
+		status = pcore_loop_run(m.loop);
+		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : final_status(&m);
+		die_of = m.reader_gone ? SIGPIPE : m.ended_by;
+	}
+	tear_down(&m);
+	if (die_of)
+		cli_die_of(die_of);
+	return status;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ppool.h - what ppool is asked to do.
+ */
+#ifndef PCORE_PPOOL_H
+#define PCORE_PPOOL_H
+
+#include "libcore/pool/pool.h"
+#include "tools/cli/collate.h"
+#include "tools/cli/jobopts.h"
+
+/* Strings are borrowed from argv. */
+struct map_opts {
+	struct cli_job_opts job;
+	char **words; /* COMMAND and its arguments */
+	size_t n_words;
+	char **args; /* the items after `:::', or NULL */
+	size_t n_args;
+
+	bool null, shell, unordered, live, raw, tag, dry_run, verbose;
+	bool progress, bar;
+	const char *delimiter, *file;
+	uint64_t per_job, jobs, buffer;
+	int64_t delay;
+	struct pcore_pool_halt halt;
+};
+
+/* Map the command over the items. The status to exit with; dies of a signal itself where that is due. */
+int ppool_map(struct map_opts *opts);
+
+/* How many CPUs this process may use: the affinity mask, and the CPU quota of its cgroups. At least 1. */
+unsigned ppool_cpus(void);
+
+#endif
