@@ -20,7 +20,7 @@ static void signal_read(struct pcore_op *op, int res)
 	if (res != (int)sizeof(s->info))
 		return;
 	s->received(s, (int)s->info.ssi_signo, s->info.ssi_code <= 0);
-	if (!pcore_op_live(op))
+	if (!s->stopped)
 		(void)wait_signal(s);
 }
 
@@ -37,6 +37,7 @@ int cli_signals_start(struct cli_signals *s, struct pcore_loop *lp, const int *l
 			(void)sigaddset(&mask, *list);
 	(void)sigprocmask(SIG_BLOCK, &mask, NULL);
 	s->loop = lp;
+	s->stopped = false;
 	s->op = (struct pcore_op){ .done = signal_read };
 	s->fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->fd < 0)
@@ -50,6 +51,7 @@ int cli_signals_start(struct cli_signals *s, struct pcore_loop *lp, const int *l
 
 void cli_signals_stop(struct cli_signals *s)
 {
+	s->stopped = true;
 	pcore_op_cancel(s->loop, &s->op);
 }
 

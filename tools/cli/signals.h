@@ -13,6 +13,7 @@ struct cli_signals {
 	struct pcore_loop *loop;
 	struct pcore_op op;
 	int fd;
+	bool stopped;
 	struct signalfd_siginfo info;
 	/* by_process: some process sent it; the terminal sends to the whole group by itself */
 	void (*received)(struct cli_signals *s, int sig, bool by_process);

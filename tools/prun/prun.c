@@ -27,13 +27,14 @@ struct run {
 	struct pcore_proc proc;
 	struct pcore_feeder feeder;
 	struct pcore_op retry_timer;
-	bool feeding, closed, finished;
+	bool feeding, closed;
 
 	struct pcore_buf attempts; /* of struct cli_attempt */
 	struct pcore_err err;
 	int last_signal; /* received from a process or the terminal */
 	int enders;	 /* how many INT and TERM a process sent */
 	int status;
+	int die_of; /* the signal that the command, or our waiting for another try, died of */
 };
 
 static void attempt(struct run *r);
@@ -48,7 +49,6 @@ static struct cli_attempt *last_attempt(struct run *r)
 static void finish(struct run *r, int status)
 {
 	r->status = status;
-	r->finished = true;
 	cli_signals_stop(&r->signals);
 	pcore_op_cancel(r->loop, &r->retry_timer);
 }
@@ -81,6 +81,8 @@ static void settle(struct run *r)
 		if (pcore_op_timer(r->loop, &r->retry_timer, PCORE_CLOCK_MONOTONIC, at) == 0)
 			return;
 	}
+	if (!a->timed_out && a->exit.code != CLD_EXITED)
+		r->die_of = a->exit.status;
 	finish(r, a->timed_out ? CLI_TIMEOUT : pcore_exit_status(&a->exit));
 }
 
@@ -154,8 +156,10 @@ static void received(struct cli_signals *s, int sig, bool by_process)
 	} else if (by_process || r->opts->new_session) {
 		pass_on(r, sig);
 	}
-	if (ends_us(sig) && pcore_op_live(&r->retry_timer)) /* between two attempts */
+	if (ends_us(sig) && pcore_op_live(&r->retry_timer)) { /* between two attempts */
+		r->die_of = sig;
 		finish(r, CLI_SIGNALLED + sig);
+	}
 	if (sig == SIGTSTP)
 		stop_ourselves();
 }
@@ -288,7 +292,7 @@ static int set_up(struct run *r)
 	r->env = cli_job_env(&r->opts->job, 0, &n);
 	if (!r->env)
 		return cli_error("out of memory");
-	error = cli_loop_new(&r->loop);
+	error = cli_loop_new(&r->loop, PCORE_LOOP_EPOLL);
 	if (error != CLI_GO)
 		return error;
 	error = cli_signals_start(&r->signals, r->loop, caught);
@@ -327,7 +331,6 @@ int prun(struct prun_opts *opts)
 		.feeder = { .done = fed },
 		.retry_timer = { .done = retry_due },
 	};
-	int die_of = 0;
 	int status = set_up(&r);
 
 	if (status == CLI_GO) {
@@ -336,12 +339,9 @@ int prun(struct prun_opts *opts)
 		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : r.status;
 		if (opts->report)
 			status = write_report(&r);
-		if (status > CLI_SIGNALLED && r.proc.exit_error == 0 && r.proc.state == PCORE_PROC_DONE &&
-			r.proc.exit.code != CLD_EXITED && r.finished)
-			die_of = r.proc.exit.status;
 	}
 	tear_down(&r);
-	if (die_of)
-		cli_die_of(die_of);
+	if (r.die_of && status != CLI_FAILURE)
+		cli_die_of(r.die_of);
 	return status;
 }
