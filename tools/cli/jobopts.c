@@ -271,10 +271,9 @@ struct pcore_proc_times cli_job_times(const struct cli_job_opts *o)
 	};
 }
 
-int cli_loop_new(struct pcore_loop **ret)
+int cli_loop_new(struct pcore_loop **ret, enum pcore_loop_backend backend)
 {
 	const char *name = getenv("PCORE_LOOP");
-	enum pcore_loop_backend backend = PCORE_LOOP_AUTO;
 	int r;
 
 	if (name && strcmp(name, "uring") == 0)
@@ -285,6 +284,6 @@ int cli_loop_new(struct pcore_loop **ret)
 		return cli_error("invalid value '%s' of PCORE_LOOP: must be uring or epoll", name);
 	r = pcore_loop_new(ret, backend);
 	if (r < 0)
-		return cli_error("cannot start the event loop '%s': %s", name && *name ? name : "auto", strerror(-r));
+		return cli_error("cannot start the event loop '%s': %s", name && *name ? name : "epoll", strerror(-r));
 	return CLI_GO;
 }

@@ -44,7 +44,8 @@ char **cli_job_env(const struct cli_job_opts *o, size_t extra, size_t *ret_n);
 void cli_job_spec(const struct cli_job_opts *o, struct pcore_proc_spec *spec);
 struct pcore_proc_times cli_job_times(const struct cli_job_opts *o);
 
-/* PCORE_LOOP: the loop it asks for, or AUTO. A message and CLI_FAILURE, or CLI_GO. */
-int cli_loop_new(struct pcore_loop **ret);
+/* Make the loop that PCORE_LOOP asks for, else the one preferred. Making and closing a ring costs a tool that lives for a
+ * millisecond more than it gains. CLI_GO, or CLI_FAILURE after a message. */
+int cli_loop_new(struct pcore_loop **ret, enum pcore_loop_backend preferred);
 
 #endif

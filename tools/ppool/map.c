@@ -514,7 +514,7 @@ static int set_up(struct map *m)
 	int r = prepare_command(m);
 
 	if (r == CLI_GO)
-		r = cli_loop_new(&m->loop);
+		r = cli_loop_new(&m->loop, PCORE_LOOP_AUTO);
 	if (r == CLI_GO)
 		r = open_source(m);
 	if (r != CLI_GO)
