@@ -91,6 +91,8 @@ static void reader_data(struct run *run, enum pcore_job_stream stream, const cha
 			pcore_reader_pause(&run->readers[stream]);
 		return;
 	}
+	if (n < 0) /* what it wrote is lost */
+		(void)pcore_err_set(&run->job->result.error, (int)n, PCORE_STEP_READ, "");
 	settle(run);
 }
 
@@ -155,7 +157,7 @@ static void start_reader(struct run *run, int i, int fd)
 	if (r == 0)
 		return;
 	(void)pcore_fd_close(fd);
-	(void)pcore_err_set(&run->job->result.error, r, PCORE_STEP_PIPE, "");
+	(void)pcore_err_set(&run->job->result.error, r, PCORE_STEP_READ, "");
 	pcore_proc_kill(&run->proc, PCORE_KILLED_CANCEL);
 }
 
@@ -219,8 +221,9 @@ static void local_resume(struct pcore_executor *ex, struct pcore_job *job)
 	struct run *run = job->run;
 
 	(void)ex;
-	(void)pcore_reader_resume(&run->readers[0]);
-	(void)pcore_reader_resume(&run->readers[1]);
+	pcore_reader_resume(&run->readers[0]);
+	if (run->job == job) /* it may have ended just now */
+		pcore_reader_resume(&run->readers[1]);
 }
 
 static void local_free(struct pcore_executor *ex)

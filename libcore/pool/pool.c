@@ -210,14 +210,21 @@ static bool wait_for_room(struct pcore_pool *p, int error)
 	lower_limit(p, error);
 	if (p->counts.running || p->counts.exited)
 		return true;
+	if (error == -EMFILE) /* our own limit, and nothing of ours will be closed */
+		return false;
 	p->shortage_ns = p->shortage_ns ? p->shortage_ns * 2 : SHORTAGE_FIRST_NS;
+	if (p->shortage_ns >= SHORTAGE_GIVE_UP_NS) {
+		p->shortage_ns = SHORTAGE_GIVE_UP_NS;
+		return false;
+	}
 	p->next_start = pcore_ns_add(pcore_now_ns(), p->shortage_ns);
-	return p->shortage_ns < SHORTAGE_GIVE_UP_NS;
+	return true;
 }
 
 /* True: go on with the next one. */
 static bool start(struct pcore_pool *p, struct pcore_job *job)
 {
+	struct pcore_job_result before = job->result;
 	struct pcore_err err = { .code = 0 };
 	int r;
 
@@ -239,6 +246,7 @@ static bool start(struct pcore_pool *p, struct pcore_job *job)
 	job->state = PCORE_JOB_NEW;
 	if (is_shortage(r) && wait_for_room(p, r)) {
 		job->attempt--;
+		job->result = before;
 		pcore_list_add_head(&p->ready, &job->link);
 		return false;
 	}
@@ -313,9 +321,14 @@ static void dispatch(struct pcore_pool *p)
 	ripen(p, now);
 	if (p->next_start && p->next_start <= now)
 		p->next_start = 0;
-	while (has_room(p) && !p->next_start && (job = next_job(p)))
+	while (has_room(p) && (job = next_job(p))) {
+		if (p->next_start) { /* it has to wait; but now we know that there is one */
+			pcore_list_add_head(&p->ready, &job->link);
+			break;
+		}
 		if (!start(p, job))
 			break;
+	}
 	if (nothing_left(p)) {
 		p->idle = true;
 		if (pcore_op_live(&p->work_op))

@@ -126,7 +126,8 @@ enum pcore_pool_stop {
 	PCORE_POOL_KILL,  /* and kill them */
 };
 
-/* Stop; never back to a milder one. Waiting jobs are handed back undone (state NEW). */
+/* Stop; never back to a milder one. Jobs that were not started yet are handed back undone (state NEW); those that wait for
+ * another attempt have failed. */
 void pcore_pool_stop(struct pcore_pool *p, enum pcore_pool_stop how);
 
 /* Send sig to all running jobs. */

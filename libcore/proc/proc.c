@@ -93,6 +93,14 @@ static int reap_own(struct pcore_proc *p)
 	return 0;
 }
 
+/* There is no way to watch the command: it must not live unwatched. */
+static void abandon(struct pcore_proc *p)
+{
+	(void)pcore_tree_kill(p->tree);
+	if (pcore_tree_own_child(p->tree))
+		(void)reap_own(p);
+}
+
 static void reap(struct pcore_proc *p, int res)
 {
 	p->ended_ns = pcore_now_ns();
@@ -102,6 +110,8 @@ static void reap(struct pcore_proc *p, int res)
 		res = reap_own(p);
 	else if (res == -ECHILD && !pcore_tree_own_child(p->tree))
 		res = pcore_tree_reap(p->tree, &p->exit);
+	else if (res < 0 && res != -ECHILD)
+		abandon(p);
 	p->exit_error = res;
 	p->pidfd = pcore_fd_close(p->pidfd);
 }
@@ -153,6 +163,8 @@ static void exited(struct pcore_proc *p, int res)
 
 static void kill_tree(struct pcore_proc *p)
 {
+	if (p->state == PCORE_PROC_LINGERING)
+		p->survivors = pcore_tree_count(p->tree);
 	(void)pcore_tree_kill(p->tree);
 	p->state = pcore_proc_alive(p) ? PCORE_PROC_KILLING : PCORE_PROC_STRAYS_KILLING;
 	if (p->state == PCORE_PROC_STRAYS_KILLING && pcore_tree_empty(p->tree))
@@ -224,8 +236,10 @@ static void step(struct pcore_proc *p, enum proc_input in, int arg)
 			watch(p);
 		break;
 	case IN_END:
-		if (p->state == PCORE_PROC_RUNNING || p->state == PCORE_PROC_LINGERING)
+		if (p->state == PCORE_PROC_RUNNING)
 			end_tree(p, arg);
+		else if (p->state == PCORE_PROC_LINGERING)
+			linger_over(p);
 		break;
 	case IN_KILL:
 		if (p->state != PCORE_PROC_DONE)
@@ -267,10 +281,8 @@ int pcore_proc_start(struct pcore_proc *p, struct pcore_loop *lp, struct pcore_t
 	r = pcore_op_exit(lp, &p->exit_op, p->pidfd, &p->exit, p->want_io);
 	if (r == 0)
 		arm(p);
-	if (r < 0) { /* no way to watch it: it must not live unwatched */
-		(void)pcore_tree_kill(tree);
-		if (pcore_tree_own_child(tree))
-			(void)reap_own(p);
+	if (r < 0) {
+		abandon(p);
 		p->pidfd = pcore_fd_close(p->pidfd);
 		p->state = PCORE_PROC_DONE;
 		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");

@@ -207,6 +207,7 @@ struct pcore_reader {
 	struct pcore_loop *loop;
 	int fd;
 	enum pcore_reader_state state;
+	int error; /* met while finishing */
 	char *buf;
 	size_t buf_size;
 	void (*data)(struct pcore_reader *r, const char *data, ssize_t n);
@@ -214,7 +215,7 @@ struct pcore_reader {
 
 int pcore_reader_start(struct pcore_reader *r, struct pcore_loop *lp, int fd); /* takes fd on success */
 void pcore_reader_pause(struct pcore_reader *r);
-int pcore_reader_resume(struct pcore_reader *r);
+void pcore_reader_resume(struct pcore_reader *r); /* where that fails, data() is told from here */
 
 /* Take what is there (pause or not), then end: data(r, NULL, 0) follows even if others hold the pipe open. */
 void pcore_reader_finish(struct pcore_reader *r);

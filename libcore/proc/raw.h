@@ -122,9 +122,10 @@ struct raw_child {
 	mode_t umask;
 	int nice;
 	int pdeathsig;
-	int cgroup_fd; /* clone() cannot place it: the child writes itself in; -1 otherwise */
+	int cgroup_fd; /* the child was not placed there and writes itself in; -1 otherwise */
 	pid_t parent;  /* set by raw_spawn */
 
+	bool began; /* it has run at all */
 	int code; /* 0, or the -errno of the step that failed */
 	enum pcore_step step;
 	size_t index; /* which dup, limit or path */
@@ -137,6 +138,7 @@ struct raw_spawn {
 	size_t stack_size;
 	int cgroup_fd; /* -1: none */
 	bool no_clone3; /* in and out: clone3 is refused here */
+	bool no_placing; /* in and out: a child that clone3 places in the cgroup is killed */
 	pid_t pid;     /* results */
 	int pidfd;
 };

@@ -229,6 +229,7 @@ static void child_main(void *arg)
 	static const uint64_t none;
 	struct raw_child *c = arg;
 
+	c->began = true;
 	if (prepare(c) == 0) {
 		(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 		(void)exec_command(c);
@@ -237,9 +238,15 @@ static void child_main(void *arg)
 		(void)raw1(SYS_exit_group, 127);
 }
 
-static long make_child(struct raw_spawn *s)
+static void discard_child(struct raw_spawn *s, long pid)
 {
-	struct raw_child *c = s->child;
+	(void)raw5(SYS_waitid, 1 /* P_PID */, pid, NULL, WEXITED | __WALL, NULL);
+	(void)raw1(SYS_close, s->pidfd);
+	s->pidfd = -EBADF;
+}
+
+static long clone_placed(struct raw_spawn *s)
+{
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&s->pidfd,
@@ -247,15 +254,30 @@ static long make_child(struct raw_spawn *s)
 		.stack = (uint64_t)(uintptr_t)s->stack,
 		.stack_size = s->stack_size,
 	};
-	long r;
 
-	c->cgroup_fd = -1;
-	if (s->cgroup_fd >= 0) {
+	s->child->cgroup_fd = s->cgroup_fd;
+	if (s->cgroup_fd >= 0 && !s->no_placing) {
+		s->child->cgroup_fd = -1;
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned)s->cgroup_fd;
 	}
+	return pcore_clone3(&args, sizeof(args), child_main, s->child);
+}
+
+/* Linux compares how often the parent's cgroup was killed with how often the child's was, and kills a child placed in the
+ * other one when they differ, before it has run (since 6.14 and the stable releases of early 2025). */
+static long make_child(struct raw_spawn *s)
+{
+	struct raw_child *c = s->child;
+	long r;
+
 	if (!s->no_clone3) {
-		r = pcore_clone3(&args, sizeof(args), child_main, c);
+		r = clone_placed(s);
+		if (r >= 0 && !c->began && s->cgroup_fd >= 0 && !s->no_placing) {
+			discard_child(s, r);
+			s->no_placing = true;
+			r = clone_placed(s);
+		}
 		if (r != -ENOSYS && r != -EPERM)
 			return r;
 		s->no_clone3 = true;
@@ -270,6 +292,7 @@ int raw_spawn(struct raw_spawn *s)
 	struct raw_child *c = s->child;
 	long r;
 
+	c->began = false;
 	c->code = 0;
 	c->step = PCORE_STEP_NONE;
 	c->parent = (pid_t)raw0(SYS_getpid);
@@ -278,9 +301,7 @@ int raw_spawn(struct raw_spawn *s)
 		return fail(c, PCORE_STEP_CLONE, 0, r);
 
 	if (c->code < 0) {
-		(void)raw5(SYS_waitid, 1 /* P_PID */, r, NULL, WEXITED | __WALL, NULL);
-		(void)raw1(SYS_close, s->pidfd);
-		s->pidfd = -EBADF;
+		discard_child(s, r);
 		return c->code;
 	}
 	s->pid = (pid_t)r;

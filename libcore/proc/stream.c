@@ -5,6 +5,7 @@
 #include "libcore/proc/private.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 /* How often one reader is read from before others have their turn. */
 enum { READS_A_TURN = 8 };
@@ -38,7 +39,7 @@ static void readable(struct pcore_op *op, int res)
 	ssize_t n = 1;
 
 	if (r->state == PCORE_READER_FINISHING) {
-		end_reader(r, 0);
+		end_reader(r, r->error);
 		return;
 	}
 	if (res == -ECANCELED)
@@ -52,7 +53,7 @@ static void readable(struct pcore_op *op, int res)
 	if (n <= 0 && n != -EAGAIN && n != -EINTR)
 		end_reader(r, n);
 	else if (r->state == PCORE_READER_FINISHING && !pcore_op_live(op))
-		end_reader(r, 0);
+		end_reader(r, r->error);
 	else if (r->state == PCORE_READER_OPEN && !pcore_op_live(op)) {
 		n = pcore_op_poll(r->loop, op, r->fd, POLLIN);
 		if (n < 0)
@@ -72,6 +73,7 @@ int pcore_reader_start(struct pcore_reader *r, struct pcore_loop *lp, int fd)
 	r->loop = lp;
 	r->fd = fd;
 	r->state = PCORE_READER_OPEN;
+	r->error = 0;
 	error = pcore_op_poll(lp, &r->op, fd, POLLIN);
 	if (error < 0) {
 		r->fd = -EBADF;
@@ -86,27 +88,41 @@ void pcore_reader_pause(struct pcore_reader *r)
 		r->state = PCORE_READER_PAUSED;
 }
 
-int pcore_reader_resume(struct pcore_reader *r)
+void pcore_reader_resume(struct pcore_reader *r)
 {
+	int error;
+
 	if (r->state != PCORE_READER_PAUSED)
-		return 0;
+		return;
 
 	r->state = PCORE_READER_OPEN;
-	return pcore_op_live(&r->op) ? 0 : pcore_op_poll(r->loop, &r->op, r->fd, POLLIN);
+	if (pcore_op_live(&r->op))
+		return;
+	error = pcore_op_poll(r->loop, &r->op, r->fd, POLLIN);
+	if (error < 0)
+		end_reader(r, error);
 }
 
 void pcore_reader_finish(struct pcore_reader *r)
 {
+	int there = 0;
+	ssize_t n = 1;
+
 	if (r->state == PCORE_READER_CLOSED || r->state == PCORE_READER_FINISHING)
 		return;
 
 	r->state = PCORE_READER_FINISHING;
-	while (read_once(r) > 0)
-		;
+	(void)ioctl(r->fd, FIONREAD, &there); /* a writer who lives may never stop */
+	for (; there > 0 && n > 0; there -= (int)n) {
+		do
+			n = read_once(r);
+		while (n == -EINTR);
+	}
+	r->error = n < 0 && n != -EAGAIN ? (int)n : 0;
 	if (pcore_op_live(&r->op))
 		pcore_op_cancel(r->loop, &r->op);
 	else
-		end_reader(r, 0);
+		end_reader(r, r->error);
 }
 
 static void feed(struct pcore_feeder *f);

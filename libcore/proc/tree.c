@@ -45,6 +45,8 @@ struct pcore_tree {
 	int dir_fd;	/* the leaf; the keeper's run_fd with a single tree */
 	int events_fd;	/* its cgroup.events */
 	unsigned index; /* its name */
+	bool killed;	/* by cgroup.kill */
+	bool no_placing;
 
 	struct raw_sup *sup; /* NULL until the first command */
 	char *sup_stack;
@@ -383,7 +385,8 @@ static void sup_free(struct pcore_tree *t)
 		return;
 
 	if (t->sup_pidfd >= 0) {
-		(void)sup_call(t, RAW_SUP_QUIT);
+		if (!sup_dead(t))
+			(void)sup_call(t, RAW_SUP_QUIT);
 		(void)wait_helper(t->sup_pidfd);
 	}
 	t->sup_pidfd = pcore_fd_close(t->sup_pidfd);
@@ -622,21 +625,47 @@ static bool cgroup_refused(const struct raw_child *c)
 	}
 }
 
+/* A leaf that was killed once kills what is placed in it (see raw_child.c): make it anew. */
+static void leaf_renew(struct pcore_tree *t)
+{
+	if (!t->killed || t->keeper->single)
+		return;
+
+	t->killed = false;
+	t->no_placing = false;
+	leaf_close(t);
+	if (leaf_open(t) < 0) {
+		leaf_close(t);
+		t->method = PCORE_TREE_SUPERVISOR;
+	}
+}
+
+static int leaf_spawn(struct pcore_tree *t, struct raw_spawn *s)
+{
+	uint64_t mask = pcore_signals_block();
+	int r;
+
+	s->cgroup_fd = t->dir_fd;
+	s->no_placing = t->no_placing;
+	r = raw_spawn(s);
+	pcore_signals_restore(mask);
+	t->no_placing = s->no_placing;
+	t->keeper->no_clone3 = s->no_clone3;
+	return r;
+}
+
 int pcore_tree_spawn(struct pcore_tree *t, struct raw_spawn *s)
 {
 	struct pcore_keeper *k = t->keeper;
-	uint64_t mask;
 	int r;
 
 	s->stack = k->stack;
 	s->stack_size = STACK_SIZE;
 	s->no_clone3 = k->no_clone3;
+	if (t->method == PCORE_TREE_CGROUP)
+		leaf_renew(t);
 	if (t->method == PCORE_TREE_CGROUP) {
-		s->cgroup_fd = t->dir_fd;
-		mask = pcore_signals_block();
-		r = raw_spawn(s);
-		pcore_signals_restore(mask);
-		k->no_clone3 = s->no_clone3;
+		r = leaf_spawn(t, s);
 		if (r == 0 || !cgroup_refused(s->child))
 			return r;
 		leaf_close(t);
@@ -734,8 +763,10 @@ int pcore_tree_signal(struct pcore_tree *t, int sig)
 
 int pcore_tree_kill(struct pcore_tree *t)
 {
-	if (t->method == PCORE_TREE_CGROUP)
+	if (t->method == PCORE_TREE_CGROUP) {
+		t->killed = true;
 		return pcore_file_write(t->dir_fd, "cgroup.kill", "1");
+	}
 	return t->sup ? (int)sup_call(t, RAW_SUP_KILL) : -ESRCH;
 }
 
