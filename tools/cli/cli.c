@@ -128,6 +128,7 @@ static const struct step_words {
 } step_words[PCORE_STEP_COUNT] = {
 	[PCORE_STEP_OPEN] = { "open", "'" },
 	[PCORE_STEP_PIPE] = { "make a pipe", NULL },
+	[PCORE_STEP_READ] = { "read the output of a job", NULL },
 	[PCORE_STEP_CGROUP] = { "use the cgroup", "'" },
 	[PCORE_STEP_SUPERVISOR] = { "start the supervisor process", NULL },
 	[PCORE_STEP_NAMESPACE] = { "enter a PID namespace", NULL },

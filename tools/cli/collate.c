@@ -200,8 +200,10 @@ static size_t spill(struct cli_collator *c, struct stream *s, const char *data, 
 	}
 	if (!g || !g->in_file || g->offset + (off_t)g->len != c->spill_end) {
 		g = segment_new(c, s, 0);
-		if (!g)
+		if (!g) {
+			spill_broke(c, -ENOMEM);
 			return 0;
+		}
 		g->in_file = true;
 		g->offset = c->spill_end;
 	}
@@ -262,15 +264,33 @@ static bool may_go_on(const struct cli_output *o)
 	return !over_limit(c) || !c->spill_failed;
 }
 
+/* What there is of an unfinished line goes as it is. */
+static void flush_live(struct cli_output *o)
+{
+	for (int i = 0; i < 2; i++) {
+		struct stream *live = &o->c->live[i];
+
+		pcore_list_splice_tail(&live->segments, &o->streams[i].segments);
+		live->bytes += o->streams[i].bytes;
+		o->streams[i].bytes = 0;
+	}
+}
+
 /* Nobody's turn has come and nothing can be stored: let the one that waits longest go ahead. */
 static void break_deadlock(struct cli_collator *c)
 {
-	struct cli_output *o = head(c);
+	struct cli_output *o = head(c), *first;
 
-	if (!c->spill_failed || !over_limit(c) || c->spec.mode == CLI_LIVE || pcore_list_empty(&c->paused))
+	if (!c->spill_failed || !over_limit(c) || pcore_list_empty(&c->paused))
 		return;
+	first = container_of(c->paused.next, struct cli_output, paused);
+	if (c->spec.mode == CLI_LIVE) {
+		if (c->live[0].bytes + c->live[1].bytes == 0)
+			flush_live(first);
+		return;
+	}
 	if (!o) {
-		o = container_of(c->paused.next, struct cli_output, paused);
+		o = first;
 		pcore_list_add_tail(&c->order, &o->order);
 	}
 	if (!pcore_list_empty(&o->paused))
@@ -425,18 +445,6 @@ void cli_output_forget(struct cli_output *o)
 	resume_paused(c);
 }
 
-/* The rest of an unfinished line is all there will be of it. */
-static void flush_live(struct cli_output *o)
-{
-	for (int i = 0; i < 2; i++) {
-		struct stream *live = &o->c->live[i];
-
-		pcore_list_splice_tail(&live->segments, &o->streams[i].segments);
-		live->bytes += o->streams[i].bytes;
-		o->streams[i].bytes = 0;
-	}
-}
-
 void cli_output_finish(struct cli_output *o)
 {
 	struct cli_collator *c = o->c;
@@ -464,6 +472,8 @@ void cli_output_finish(struct cli_output *o)
 static bool pick_live(struct cli_collator *c)
 {
 	for (int i = 0; i < 2; i++) {
+		if (c->broken[i])
+			stream_clear(c, &c->live[i]);
 		if (c->live[i].bytes == 0)
 			continue;
 		c->fd = i + 1;
@@ -483,6 +493,8 @@ static bool pick(struct cli_collator *c)
 		return pick_live(c);
 	while ((o = head(c)) && streams_through(o)) {
 		for (int i = 0; i < 2; i++) {
+			if (c->broken[i])
+				stream_clear(c, &o->streams[i]);
 			if (o->streams[i].bytes > 0) {
 				c->fd = i + 1;
 				c->writing = &o->streams[i];
@@ -493,6 +505,7 @@ static bool pick(struct cli_collator *c)
 				return false; /* more of stdout may come, and stderr has to wait for it */
 		}
 		output_free(o);
+		resume_paused(c); /* another one's turn has come */
 		c->spec.room(c->spec.ctx);
 	}
 	return false;
@@ -529,9 +542,9 @@ static void write_done(struct pcore_op *op, int res)
 	bool waited = c->waiting;
 
 	c->waiting = false;
-	if (waited)
-		c->writing = NULL; /* the descriptor is ready: write again */
-	else if (res == -EAGAIN && !c->dropped) {
+	if (waited || (c->dropped && res < 0))
+		c->writing = NULL; /* the descriptor is ready: write again; or it was called off */
+	else if (res == -EAGAIN) {
 		c->waiting = pcore_op_poll(c->spec.loop, op, c->fd, POLLOUT) == 0;
 		if (c->waiting)
 			return;
@@ -595,15 +608,17 @@ bool cli_collator_empty(const struct cli_collator *c)
 
 void cli_collator_drop(struct cli_collator *c)
 {
-	struct cli_output *o;
-
 	c->dropped = true;
 	if (pcore_op_live(&c->op)) {
 		pcore_op_cancel(c->spec.loop, &c->op);
 	} else {
 		c->writing = NULL;
-		while ((o = head(c)) && o->finished)
-			output_free(o);
+		PCORE_LIST_FOREACH_SAFE(node, &c->order) {
+			struct cli_output *o = container_of(node, struct cli_output, order);
+
+			if (o->finished)
+				output_free(o);
+		}
 		stream_clear(c, &c->live[0]);
 		stream_clear(c, &c->live[1]);
 	}

@@ -63,7 +63,7 @@ int cli_command_find(const char *name, const char *dir, char *const *env, char *
 			return pcore_err_set(err, -errno, PCORE_STEP_CHDIR, dir);
 	}
 	*ret_path = NULL;
-	if (strchr(name, '/'))
+	if (strchr(name, '/') || !*name)
 		r = executable(dir ? dfd : AT_FDCWD, name);
 	else
 		r = search(dir ? dfd : AT_FDCWD, name, path_of(env), ret_path);

@@ -147,8 +147,12 @@ int cli_report_open(const char *where, int *ret_fd)
 	if (pcore_parse_u64(where + 3, 0, INT32_MAX, &n) < 0)
 		return cli_opt_bad("report", where, "must be FILE or fd:N");
 	fd = fcntl((int)n, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
-		return cli_error("cannot write to '%s': %s", where, strerror(fd < 0 ? errno : EBADF));
+	if (fd < 0)
+		return cli_error("cannot write to '%s': %s", where, strerror(errno));
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+		(void)pcore_fd_close(fd);
+		return cli_error("cannot write to '%s': %s", where, strerror(EBADF));
+	}
 	*ret_fd = fd;
 	return CLI_GO;
 }

@@ -51,8 +51,7 @@ static void read_done(struct pcore_op *op, int res)
 			cli_warn("cannot read '%s': %s", s->name, strerror(-res));
 		else
 			cli_warn("cannot read standard input: %s", strerror(-res));
-		cli_items_eof(&s->items);
-		s->error = res;
+		s->error = res; /* whole items that came before are good, a part of one is not */
 	}
 	s->more(s->ctx);
 }
@@ -131,12 +130,12 @@ int source_next(struct source *s, struct cli_item **ret, size_t *ret_n)
 	while (!s->ended && s->ends.len < s->per_job * sizeof(size_t)) {
 		int r = take(s, &item, &len);
 
-		if (r == 0)
+		if (r == 0 && !s->error)
 			return read_more(s);
 		if (r == -E2BIG) {
 			cli_warn("item %" PRIu64 " is longer than %d bytes; the input ends here", s->items.count + 1, CLI_ITEM_MAX);
 			end_early(s, r);
-		} else if (r == -ENODATA) {
+		} else if (r == 0 || r == -ENODATA) {
 			s->ended = true;
 		} else if (r < 0 || (r = add_to_group(s, item, len)) < 0) {
 			return r;

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * progress.c - tests of the progress line.
+ */
+#include "tools/cli/progress.h"
+
+#include <pty.h>
+
+#include "tests/unit/capture.h"
+#include "tests/unit/support.h"
+
+static struct cli_progress_state now;
+
+static struct cli_progress_state state_now(void *ctx)
+{
+	(void)ctx;
+	return now;
+}
+
+static void expect_text(
+	struct cli_progress_state s, int64_t elapsed_ns, bool bar, const char *expected)
+{
+	char text[160];
+
+	cli_progress_text(text, sizeof(text), &s, elapsed_ns, bar);
+	assert_string_equal(text, expected);
+}
+
+static void the_line_tells_how_far_it_is(void **state)
+{
+	(void)state;
+	expect_text(
+		(struct cli_progress_state){ .done = 12, .failed = 1, .total = 40, .running = 2 },
+		3 * NS_PER_S, false, "12/40 done, 2 running, 1 failed, 4.0/s, 7s left");
+	expect_text((struct cli_progress_state){ .done = 7, .running = 3 }, 2 * NS_PER_S, false,
+		"7 done, 3 running, 0 failed, 3.5/s");
+	expect_text((struct cli_progress_state){ .total = 9, .running = 1 }, 0, false,
+		"0/9 done, 1 running, 0 failed, 0.0/s");
+	expect_text((struct cli_progress_state){ .done = 9, .total = 9 }, NS_PER_S, false,
+		"9/9 done, 0 running, 0 failed, 9.0/s, 0s left");
+}
+
+static void the_time_left_has_a_fitting_unit(void **state)
+{
+	(void)state;
+	expect_text((struct cli_progress_state){ .done = 1, .total = 76 }, NS_PER_S, false,
+		"1/76 done, 0 running, 0 failed, 1.0/s, 1m15s left");
+	expect_text((struct cli_progress_state){ .done = 1, .total = 7262 }, NS_PER_S, false,
+		"1/7262 done, 0 running, 0 failed, 1.0/s, 2h01m left");
+}
+
+static void the_bar_is_as_full_as_the_run_is_far(void **state)
+{
+	(void)state;
+	expect_text((struct cli_progress_state){ .total = 4 }, 0, true,
+		"[....................] 0/4 done, 0 running, 0 failed, 0.0/s");
+	expect_text((struct cli_progress_state){ .done = 1, .total = 4 }, NS_PER_S, true,
+		"[#####...............] 1/4 done, 0 running, 0 failed, 1.0/s, 3s left");
+	expect_text((struct cli_progress_state){ .done = 4, .total = 4 }, NS_PER_S, true,
+		"[####################] 4/4 done, 0 running, 0 failed, 4.0/s, 0s left");
+	expect_text((struct cli_progress_state){ .done = 4 }, NS_PER_S, true,
+		"4 done, 0 running, 0 failed, 4.0/s"); /* of how many? */
+}
+
+static void a_line_that_is_too_long_is_cut(void **state)
+{
+	struct cli_progress_state s = {
+		.done = UINT64_MAX, .failed = UINT64_MAX, .total = UINT64_MAX, .running = 4000000000
+	};
+	char text[64];
+
+	(void)state;
+	for (size_t size = 1; size < sizeof(text); size++) {
+		memset(text, 'x', sizeof(text));
+		cli_progress_text(text, size, &s, 1, size & 1);
+		assert_true(strlen(text) < size);
+		assert_int_equal(text[size], 'x');
+	}
+}
+
+/* ---- on the screen ---- */
+
+static struct pcore_loop *lp;
+static struct cli_progress p;
+
+static void start(void)
+{
+	assert_int_equal(pcore_loop_new(&lp, PCORE_LOOP_AUTO), 0);
+	now = (struct cli_progress_state){ .done = 1, .failed = 1, .total = 2 };
+	p = (struct cli_progress){ .state = state_now };
+	cli_progress_start(&p, lp);
+}
+
+static void stop(void)
+{
+	cli_progress_stop(&p);
+	cli_progress_stop(&p);
+	assert_int_equal(pcore_loop_run(lp), 0);
+	pcore_loop_free(lp);
+}
+
+static void a_file_gets_whole_lines_and_a_last_one(void **state)
+{
+	const char *text;
+
+	(void)state;
+	capture_begin(STDERR_FILENO);
+	start();
+	assert(pcore_loop_turn(lp, true) > 0);
+	cli_progress_clear(&p); /* there is nothing to clear */
+	now.done = 2;
+	stop();
+	text = capture_end();
+	assert_int_equal(strncmp(text, "1/2 done, 0 running, 1 failed, ", 31), 0);
+	assert_non_null(strstr(text, "\n2/2 done, 0 running, 1 failed, "));
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	assert_null(strchr(text, '\r'));
+	assert_null(strchr(text, '\033'));
+}
+
+/* What the line does on a terminal: drawn, cleared twice, drawn again, stopped. */
+static const char *on_terminal(void)
+{
+	static char text[2048];
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	int master, slave, saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+	size_t len = 0;
+	ssize_t n;
+
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, &size), 0);
+	dup2(slave, STDERR_FILENO);
+	start();
+	assert(pcore_loop_turn(lp, true) > 0);
+	cli_progress_clear(&p);
+	cli_progress_clear(&p);
+	assert(pcore_loop_turn(lp, true) > 0);
+	stop();
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(slave);
+	while ((n = read(master, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	close(master);
+	text[len] = '\0';
+	return text;
+}
+
+static size_t count(const char *in, const char *what)
+{
+	size_t n = 0;
+
+	for (in = strstr(in, what); in; in = strstr(in + 1, what))
+		n++;
+	return n;
+}
+
+static void a_terminal_has_one_line_that_goes_away(void **state)
+{
+	const char *text;
+
+	(void)state;
+	unsetenv("NO_COLOR");
+	text = on_terminal();
+	assert_int_equal(strncmp(text, "\r\033[31m1/2 done, ", 15), 0);
+	assert_int_equal(count(text, "1/2 done"), 2);
+	assert_int_equal(count(text, "\033[0m\033[K"), 2);
+	assert_int_equal(count(text, "\r\033[K"), 2);
+	assert_null(strchr(text, '\n'));
+	assert_string_equal(text + strlen(text) - 4, "\r\033[K");
+}
+
+static void no_colour_is_used_where_none_is_wanted(void **state)
+{
+	const char *text;
+
+	(void)state;
+	setenv("NO_COLOR", "1", 1);
+	text = on_terminal();
+	unsetenv("NO_COLOR");
+	assert_int_equal(strncmp(text, "\r1/2 done, ", 11), 0);
+	assert_null(strstr(text, "\033[31m"));
+}
+
+static void a_line_that_was_never_started_does_nothing(void **state)
+{
+	const char *text;
+
+	(void)state;
+	p = (struct cli_progress){ .state = state_now };
+	capture_begin(STDERR_FILENO);
+	cli_progress_clear(&p);
+	cli_progress_stop(&p);
+	text = capture_end();
+	assert_string_equal(text, "");
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(the_line_tells_how_far_it_is),
+	TEST(the_time_left_has_a_fitting_unit),
+	TEST(the_bar_is_as_full_as_the_run_is_far),
+	TEST(a_line_that_is_too_long_is_cut),
+	TEST(a_file_gets_whole_lines_and_a_last_one),
+	TEST(a_terminal_has_one_line_that_goes_away),
+	TEST(no_colour_is_used_where_none_is_wanted),
+	TEST(a_line_that_was_never_started_does_nothing),
+};
+
+int main(void)
+{
+	return RUN_TESTS(tests);
+}
