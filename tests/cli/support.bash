@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+# support.bash - what the command tests share: a clean place, ceilings on waits, and the proof that nothing is left.
+# shellcheck shell=bash disable=SC2034
+
+bats_require_minimum_version 1.5.0
+
+# Every process that a test starts carries PCORE_TEST_ID in its environment: that is how leftovers are found.
+common_setup() {
+	export LC_ALL=C
+	unset "${!PCORE_OPTIONS_@}" PCORE_SEQ PCORE_SLOT PCORE_ATTEMPT NO_COLOR
+	export PCORE_BUILD="${PCORE_BUILD:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build}"
+	export PCORE_TEST_ID="t$$.$RANDOM.${BATS_TEST_NUMBER:-0}"
+	PATH="$PCORE_BUILD:$PATH"
+	cd "$BATS_TEST_TMPDIR" || return 1
+	as_user=(env)
+	fds_before=$(count_fds)
+	leaves_before=$(leaves)
+	scratch=
+}
+
+common_teardown() {
+	local left
+	if ! wait_for 2 nothing_left; then
+		mapfile -t left < <(leftovers)
+		echo "processes left behind:"
+		ps -o pid,ppid,stat,args -p "${left[*]}"
+		kill -KILL "${left[@]}"
+		return 1
+	fi
+	[ -z "$scratch" ] || rm -rf "$scratch"
+	[ "$(count_fds)" -le "$fds_before" ] || { echo "descriptors: $fds_before before, $(count_fds) after"; return 1; }
+	wait_for 2 no_new_leaf || { echo "control groups left behind: $(new_leaves)"; return 1; }
+}
+
+count_fds() {
+	local fds=("/proc/$$/fd/"*)
+	echo "${#fds[@]}"
+}
+
+leftovers() {
+	env -u PCORE_TEST_ID grep -lzx "PCORE_TEST_ID=$PCORE_TEST_ID" /proc/[0-9]*/environ 2>/dev/null |
+		env -u PCORE_TEST_ID tr -cd '0-9\n'
+}
+
+# Nothing is left right now.
+leaves_nothing() {
+	local left
+	mapfile -t left < <(leftovers)
+	[ "${#left[@]}" = 0 ] || { ps -o pid,ppid,stat,etimes,args -p "${left[*]}"; return 1; }
+}
+
+nothing_left() { [ -z "$(leftovers)" ]; }
+
+# The directory of our own control group in a cgroup2 mount, or nothing.
+own_cgroup() {
+	local path
+	path=$(sed -n 's/^0:://p' /proc/self/cgroup)
+	[ -n "$path" ] || return 0
+	awk -v own="$path" '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5 own; exit } }' \
+		/proc/self/mountinfo
+}
+
+leaves() {
+	local dir
+	dir=$(own_cgroup)
+	[ -z "$dir" ] || find "$dir" -maxdepth 1 -name 'pcore.*' 2>/dev/null | sort
+}
+
+# Leaves that were not there before and whose tool has ended (others may be somebody else's). The name holds the pid.
+new_leaves() {
+	local leaf pid
+	leaves | comm -13 <(echo "$leaves_before") - | while read -r leaf; do
+		pid=${leaf##*/pcore.}
+		[ -e "/proc/${pid%%.*}" ] || [ ! -e "$leaf" ] || echo "$leaf"
+	done
+}
+
+no_new_leaf() { [ -z "$(new_leaves)" ]; }
+
+# wait_for SECONDS COMMAND...: until the command succeeds, with a ceiling.
+wait_for() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.02
+	done
+}
+
+exists() { [ -e "$1" ]; }
+nonempty() { [ -s "$1" ]; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+state_is() { [ "$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)" = "$2" ]; }
+lines_are() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+
+now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
+
+# took FROM_MS MIN MAX: was it that many milliseconds?
+took() {
+	local ms=$(($(now_ms) - $1))
+	((ms >= $2 && ms <= $3)) || { echo "took $ms ms, not $2 to $3"; return 1; }
+}
+
+# ends STATUS PID: wait for a background command, which has to end with this status.
+ends() {
+	local got=0
+	wait "$2" || got=$?
+	[ "$got" = "$1" ] || { echo "ended with status $got, not $1"; return 1; }
+}
+
+# A program to wait for in commands: `await FILE`, at most ten seconds.
+make_await() {
+	cat >await <<-'SCRIPT'
+	#!/bin/sh
+	i=0
+	while [ ! -e "$1" ] && [ $i -lt 500 ]; do sleep 0.02; i=$((i + 1)); done
+	[ -e "$1" ]
+	SCRIPT
+	chmod +x await
+	PATH="$PWD:$PATH"
+}
+
+# A program that prints its arguments: `2:[a][b c]`.
+make_args() {
+	cat >args <<-'SCRIPT'
+	#!/bin/sh
+	n=$#
+	text=
+	for a do text="$text[$a]"; done
+	printf '%s:%s\n' $n "$text"
+	SCRIPT
+	chmod +x args
+	PATH="$PWD:$PATH"
+}
+
+# A program that leaves three processes which are hard to catch and stays itself: `family FILE` writes FILE when all
+# of them run.
+make_family() {
+	cat >"${1:-.}/family" <<-'SCRIPT'
+	#!/bin/sh
+	setsid sh -c 'echo setsid >>"$1"; exec sleep 77' sh "$1" &
+	(sh -c 'echo orphan >>"$1"; exec sleep 77' sh "$1" &)
+	(setsid sh -c '(echo both >>"$1"; exec sleep 77) &' sh "$1" &)
+	[ -z "$2" ] || { while [ "$(wc -l <"$1")" -lt 3 ]; do sleep 0.02; done; exit "$2"; }
+	exec sleep 77
+	SCRIPT
+	chmod +x "${1:-.}/family"
+	case ${1:-.} in .) PATH="$PWD:$PATH" ;; esac
+}
+
+# The same tools as an ordinary user, who has no cgroup to write to: "${as_user[@]}" COMMAND...; files go to $scratch.
+user_setup() {
+	local tool
+	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
+	chmod 755 "$scratch"
+	for tool in "$PCORE_BUILD"/prun "$PCORE_BUILD"/ppool; do
+		[ ! -x "$tool" ] || install -m 755 "$tool" "$scratch/"
+	done
+	make_family "$scratch"
+	if [ "$(id -u)" = 0 ]; then
+		chown 65534:65534 "$scratch"
+		as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	fi
+	cd "$scratch" || return 1
+	PATH="$scratch:$PATH"
+}
+
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+
+need_cgroup() {
+	local dir
+	need_root
+	dir=$(own_cgroup)
+	[ -w "${dir:-/none}/cgroup.procs" ] || skip "needs a writable cgroup2 mount"
+}
+
+need_pidns() { unshare --user --map-root-user --pid --fork true 2>/dev/null || skip "needs user and PID namespaces"; }
+
+# refuses TOOL ARGS... -- OPTION VALUE...: each value of the option is a usage error that names both.
+refuses() {
+	local tool=("$1") option
+	shift
+	while [ "$1" != -- ]; do tool+=("$1"); shift; done
+	shift
+	option=$1
+	shift
+	for value; do
+		run -125 --separate-stderr "${tool[@]}" "$option" "$value" touch ran </dev/null
+		# shellcheck disable=SC2154
+		[[ ${stderr_lines[0]} == *"$option"* ]] || { echo "$option '$value': $stderr"; return 1; }
+		[[ ${stderr_lines[0]} == *"$value"* ]] || { echo "$option '$value': $stderr"; return 1; }
+		[ -z "$output" ] || { echo "$option '$value' printed $output"; return 1; }
+		[ ! -e ran ] || { echo "$option '$value' ran the command"; return 1; }
+	done
+}
