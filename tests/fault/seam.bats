@@ -1,0 +1,141 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The tools when an operation fails that hardly ever does: they say so and end, or recover; they never hang, lose
+# output without a word, or leave a process. PCORE_BUILD is a build with the fault seam (-DPCORE_FAULTS).
+
+bats_require_minimum_version 1.5.0
+load ../cli/support
+
+setup() {
+	common_setup
+	PATH="$PCORE_BUILD/helpers:$PATH"
+	seq 20 >items
+}
+
+teardown() { common_teardown; }
+
+# with_fault SPEC TOOL ARG...: a hang is a status of 137.
+with_fault() {
+	PCORE_FAULT=$1 timeout --foreground -s KILL 10 "${@:2}"
+}
+
+# sweep KIND ERRNO TOOL...: fail the 1st, 2nd, 3rd ... operation of a kind. The tool reads `items`; its output must be
+# `expected`, or it must say why it is not.
+sweep() {
+	local kind=$1 error=$2 status nth
+	shift 2
+	for nth in 1 2 3 5 8 11; do
+		status=0
+		with_fault "$kind:$nth:$error" "$@" <items >out 2>err || status=$?
+		check_outcome "$status" || {
+			echo "$kind:$nth:$error $*: status $status"
+			cat err
+			return 1
+		}
+	done
+}
+
+check_outcome() {
+	case $1 in
+	0) cmp -s expected out || said_why ;;
+	1 | 125 | 126) said_why ;;
+	*) false ;;
+	esac
+}
+
+said_why() { grep -q '^\(prun\|ppool\): ' err; }
+
+@test "the build has the fault seam" {
+	run ! with_fault 'nonsense' ppool map true ::: a
+}
+
+@test "ppool says that stdout failed and exits 125" {
+	run -125 --separate-stderr with_fault write:1+:ENOSPC ppool map echo ::: a b
+	[ "$stderr" = "ppool: cannot write to standard output: No space left on device" ]
+	[ -z "$output" ]
+}
+
+@test "ppool ends with 125 when stdout fails in the middle" {
+	run -125 --separate-stderr with_fault write:3+:EIO ppool map -j1 sh -c 'echo $1; sleep 0.05' sh ::: 1 2 3 4 5 6
+	[[ $stderr == "ppool: "*"Input/output error" ]]
+}
+
+@test "ppool goes on after short writes and short reads" {
+	with_fault 'write:1+:short=1,read:1+:short=3' ppool map -j2 echo <items >out
+	cmp items out
+}
+
+@test "ppool says that its input failed" {
+	run -125 --separate-stderr with_fault read:1+:EIO ppool map echo <items
+	[[ $stderr == "ppool: "*"Input/output error"* ]]
+}
+
+@test "ppool lowers its concurrency when a process cannot be made, and does all items" {
+	for error in EAGAIN ENOMEM EMFILE; do
+		with_fault "spawn:2:$error" ppool map -j4 echo <items >out
+		cmp items out
+	done
+}
+
+@test "ppool does all items when processes fail to start again and again" {
+	with_fault spawn:2:EAGAIN,spawn:4:EAGAIN,spawn:5:EAGAIN,spawn:9:EAGAIN ppool map -j4 echo <items >out
+	cmp items out
+}
+
+@test "ppool does all items when a pipe cannot be made once" {
+	with_fault pipe:3:EMFILE ppool map -j4 echo <items >out
+	cmp items out
+}
+
+@test "ppool says so and waits when no process can be made, and TERM ends it" {
+	run -143 --separate-stderr with_fault spawn:1+:EAGAIN \
+		timeout --foreground --preserve-status -s TERM 1 ppool map -j2 echo ::: a b
+	[ -z "$output" ]
+	[[ $stderr == "ppool: "*"Resource temporarily unavailable"* ]]
+}
+
+@test "prun exits 125 and says that it cannot make a process" {
+	run -125 with_fault spawn:1:EAGAIN prun true
+	[ "$output" = "prun: cannot create a process: Resource temporarily unavailable" ]
+	run -125 with_fault spawn:1:ENOMEM prun true
+	[[ $output == "prun: "*"Cannot allocate memory" ]]
+}
+
+@test "prun tries again when --retry is given and the first start fails" {
+	run with_fault spawn:1:EAGAIN prun --retry 1 --retry-delay 0.1 echo hi
+	[ "$status" -eq 0 ] || [ "$status" -eq 125 ]
+	[[ $output == hi || $output == "prun: "* ]]
+}
+
+@test "prun exits 125 and says that it has no pipe for the command's input" {
+	run -125 with_fault pipe:1+:EMFILE prun --stdin-data x cat
+	[[ $output == "prun: "*"Too many open files" ]]
+}
+
+@test "ppool survives or reports every kind of failure" {
+	cp items expected
+	for kind in read write poll exit timer spawn pipe fsync; do
+		sweep "$kind" EIO ppool map -j3 --timeout 8 echo
+	done
+}
+
+@test "ppool with retries and spill survives or reports every kind of failure" {
+	for i in $(seq 20); do yes "$i" | head -n 5000; done >expected
+	for kind in read write poll exit timer pipe; do
+		sweep "$kind" EIO ppool map -j3 --buffer 16K --retry 1 --retry-delay 0.05 --shell 'yes {} | head -n 5000'
+	done
+}
+
+@test "prun survives or reports every kind of failure" {
+	echo hi >expected
+	for kind in read write poll exit timer spawn pipe fsync; do
+		sweep "$kind" EIO prun --timeout 8 --stdin-data hi$'\n' cat
+	done
+}
+
+@test "out of memory in the loop ends ppool with a message" {
+	cp items expected
+	for kind in read poll exit timer; do
+		sweep "$kind" ENOMEM ppool map -j2 echo
+	done
+}
