@@ -168,11 +168,15 @@ uninstall: ## remove what install puts there
 	for m in $(MANPAGES); do \
 		rm -f "$(DESTDIR)$(MANDIR)/man$${m##*.}/$(PROGPREFIX)$${m##*/}"; done
 
+# the tests that the package build runs: empty for all
+DEB_SUITES = unit
 deb: ## build the Debian package in build/deb and run lintian on it
 	rm -rf build/deb
 	mkdir -p build/deb/pcore
-	tar -c --exclude=./build --exclude=./.git . | tar -x -C build/deb/pcore
-	cd build/deb/pcore && dpkg-buildpackage -us -uc -b
+	tar -c --exclude=./build --exclude=./.git --mtime="@$$(dpkg-parsechangelog -S Timestamp)" . | \
+		tar -x -C build/deb/pcore
+	cd build/deb/pcore && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u VARIANT -u WERROR \
+		SUITES='$(DEB_SUITES)' dpkg-buildpackage -us -uc
 	cd build/deb && lintian --allow-root --fail-on error *.changes
 	rm -rf build/deb/pcore
 
