@@ -56,6 +56,11 @@ extern const struct pcore_backend pcore_backend_epoll;
  * stay pending). */
 void pcore_loop_complete(struct pcore_loop *lp, struct pcore_op *op, int res);
 
+/* A read or write op's call, made here and now: with len bytes whatever happens, or only if poll(2) says that it will not
+ * block (else -EAGAIN). The result or -errno. */
+int pcore_loop_rw_plain(const struct pcore_op *op, size_t len);
+int pcore_loop_rw_polled(const struct pcore_op *op);
+
 /* The earliest deadline on clock, INT64_MAX when there is none. */
 int64_t pcore_loop_deadline(const struct pcore_loop *lp, enum pcore_clock clock);
 

@@ -363,31 +363,6 @@ static int rw_socket(const struct pcore_op *op)
 	return n < 0 ? -errno : (int)n;
 }
 
-static int rw_plain(const struct pcore_op *op, size_t len)
-{
-	void *buf = op->arg.rw.buf;
-	off_t offset = op->arg.rw.offset;
-	ssize_t n;
-
-	do {
-		if (op->kind == PCORE_OP_READ)
-			n = offset < 0 ? read(op->fd, buf, len) : pread(op->fd, buf, len, offset);
-		else
-			n = offset < 0 ? write(op->fd, buf, len) : pwrite(op->fd, buf, len, offset);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int)n;
-}
-
-/* Where nothing better is known, a pipe that has room takes PIPE_BUF bytes without blocking. */
-static int rw_polled(const struct pcore_op *op)
-{
-	size_t len = op->arg.rw.len;
-
-	if (!is_ready(op->fd, wanted_events(op)))
-		return -EAGAIN;
-	return rw_plain(op, op->kind == PCORE_OP_WRITE && len > PIPE_BUF ? PIPE_BUF : len);
-}
-
 static int transfer(struct slot *slot, struct pcore_op *op, bool signalled)
 {
 	int r;
@@ -408,7 +383,7 @@ static int transfer(struct slot *slot, struct pcore_op *op, bool signalled)
 			return r;
 		slot->method = METHOD_POLLED;
 	}
-	return signalled ? rw_polled(op) : -EAGAIN;
+	return signalled ? pcore_loop_rw_polled(op) : -EAGAIN;
 }
 
 static int accept_now(int fd)
@@ -450,7 +425,7 @@ static int perform_unwatched(const struct pcore_op *op)
 	switch (op->kind) {
 	case PCORE_OP_READ:
 	case PCORE_OP_WRITE:
-		return rw_plain(op, op->arg.rw.len);
+		return pcore_loop_rw_plain(op, op->arg.rw.len);
 	case PCORE_OP_POLL:
 		p.events = (short)op->arg.events;
 		if (poll(&p, 1, 0) < 0)
@@ -505,7 +480,7 @@ static bool perform_at_once(struct slot *slot, struct pcore_op *op, int *ret_res
 	if (op->kind == PCORE_OP_WRITE && pcore_list_empty(&slot->waiting))
 		r = transfer(slot, op, false);
 	else if (op->kind == PCORE_OP_READ && op->arg.rw.len == 0)
-		r = rw_plain(op, 0);
+		r = pcore_loop_rw_plain(op, 0);
 	*ret_res = r;
 	return r != -EAGAIN;
 }

@@ -9,6 +9,7 @@
  */
 #include "libcore/loop/loop.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -203,6 +204,35 @@ static int fetch(const struct pcore_loop *lp, const struct pcore_op *op, int res
 static bool is_retried(const struct pcore_op *op)
 {
 	return op->kind == PCORE_OP_EXIT || op->kind == PCORE_OP_CONNECT;
+}
+
+/* ---- calls that both backends make by themselves ---- */
+
+int pcore_loop_rw_plain(const struct pcore_op *op, size_t len)
+{
+	void *buf = op->arg.rw.buf;
+	off_t offset = op->arg.rw.offset;
+	ssize_t n;
+
+	do {
+		if (op->kind == PCORE_OP_READ)
+			n = offset < 0 ? read(op->fd, buf, len) : pread(op->fd, buf, len, offset);
+		else
+			n = offset < 0 ? write(op->fd, buf, len) : pwrite(op->fd, buf, len, offset);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (int)n;
+}
+
+/* Where nothing better is known, a pipe that has room takes PIPE_BUF bytes without blocking. */
+int pcore_loop_rw_polled(const struct pcore_op *op)
+{
+	bool is_write = op->kind == PCORE_OP_WRITE;
+	struct pollfd p = { .fd = op->fd, .events = is_write ? POLLOUT : POLLIN };
+	size_t len = op->arg.rw.len;
+
+	if (poll(&p, 1, 0) <= 0)
+		return -EAGAIN;
+	return pcore_loop_rw_plain(op, is_write && len > PIPE_BUF ? PIPE_BUF : len);
 }
 
 void pcore_loop_complete(struct pcore_loop *lp, struct pcore_op *op, int res)

@@ -7,6 +7,8 @@
  * boot-time clock is a request, which is only ever moved forward: one that turns out too early
  * wakes us for nothing, once.
  */
+#include <sys/stat.h>
+#include <unistd.h>
 #include <liburing.h>
 #include <poll.h>
 
@@ -229,6 +231,29 @@ static int arm_boottime(struct uring *u)
 	return 0;
 }
 
+/*
+ * The kernel hands what it cannot do at once to a thread. Where it cannot make one (RLIMIT_NPROC), it says ECANCELED,
+ * which nobody has asked for: then the call is made here.
+ */
+static bool by_hand(struct uring *u, struct pcore_op *op, int *res)
+{
+	struct stat st;
+
+	if (op->kind == PCORE_OP_FSYNC)
+		*res = (op->arg.datasync ? fdatasync(op->fd) : fsync(op->fd)) < 0 ? -errno : 0;
+	else if (fstat(op->fd, &st) == 0 && S_ISREG(st.st_mode))
+		*res = pcore_loop_rw_plain(op, op->arg.rw.len);
+	else
+		*res = pcore_loop_rw_polled(op);
+	return *res == -EAGAIN && submit(u, op, true) == 0;
+}
+
+static bool was_refused(const struct pcore_op *op, int res)
+{
+	return res == -ECANCELED && !op->cancelled &&
+	       (op->kind == PCORE_OP_READ || op->kind == PCORE_OP_WRITE || op->kind == PCORE_OP_FSYNC);
+}
+
 /* Descriptors that others put into non-blocking mode can say EAGAIN even here. */
 static bool goes_on(struct uring *u, struct pcore_op *op, int *res)
 {
@@ -237,6 +262,8 @@ static bool goes_on(struct uring *u, struct pcore_op *op, int *res)
 						op->kind == PCORE_OP_ACCEPT);
 	int r;
 
+	if (was_refused(op, *res))
+		return by_hand(u, op, res);
 	if (op->cancelled || !(again || (polled && *res >= 0))) {
 		if (polled && *res >= 0)
 			*res = -ECANCELED;
