@@ -152,7 +152,8 @@ enum raw_sup_op {
 	RAW_SUP_REAP,	/* -> info, usage; -EAGAIN while the command lives */
 	RAW_SUP_SIGNAL, /* sig, to every descendant */
 	RAW_SUP_KILL,	/* every descendant, again and again until none is left */
-	RAW_SUP_COUNT,	/* result: living descendants */
+	RAW_SUP_COUNT,	/* result: living descendants, as far as the walk sees them */
+	RAW_SUP_EMPTY,	/* result: 1 when there is no descendant */
 	RAW_SUP_WATCH,	/* tell by empty_fd when none is left */
 	RAW_SUP_MOUNT,	/* a /proc for the namespace */
 	RAW_SUP_QUIT,	/* leave without killing */

@@ -275,6 +275,9 @@ static long serve(struct raw_sup *s)
 	case RAW_SUP_COUNT:
 		reap_strangers(s);
 		return has_children() ? walk(s, 0) : 0;
+	case RAW_SUP_EMPTY: /* orphans become our children: no child, no descendant, however fast they fork */
+		reap_strangers(s);
+		return !has_children();
 	case RAW_SUP_WATCH:
 		s->watching = true;
 		return 0;

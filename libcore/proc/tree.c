@@ -787,7 +787,7 @@ bool pcore_tree_empty(struct pcore_tree *t)
 	ssize_t n;
 
 	if (t->method != PCORE_TREE_CGROUP)
-		return pcore_tree_count(t) == 0;
+		return !t->sup || sup_call(t, RAW_SUP_EMPTY) != 0; /* < 0: the supervisor is dead */
 
 	n = pread(t->events_fd, buf, sizeof(buf) - 1, 0);
 	if (n < 0)
