@@ -890,7 +890,7 @@ make_catcher() {
 		status=0
 		wait $! || status=$?
 		took "$from" 0 1500
-		[ "$status" = $((128 + $(kill -l $s))) ] || [ "$status" = 137 ]
+		[ "$status" = $((128 + $(kill -l $s))) ]
 		[ "$(field r .signal)" = '"SIGKILL"' ]
 		[ "$(field r .killed_by)" = '"cancel"' ]
 	done

@@ -81,8 +81,8 @@ static void settle(struct run *r)
 		if (pcore_op_timer(r->loop, &r->retry_timer, PCORE_CLOCK_MONOTONIC, at) == 0)
 			return;
 	}
-	if (!a->timed_out && a->exit.code != CLD_EXITED)
-		r->die_of = a->exit.status;
+	if (!a->timed_out && a->exit.code != CLD_EXITED) /* killed by the second INT or TERM: we end by that */
+		r->die_of = r->proc.killed_by == PCORE_KILLED_CANCEL ? r->last_signal : a->exit.status;
 	finish(r, a->timed_out ? CLI_TIMEOUT : pcore_exit_status(&a->exit));
 }
 
