@@ -892,6 +892,20 @@ start_jobs() {
 	[ "$(cat rss.19001)" -le $(($(cat rss.1001) + 512)) ]
 }
 
+@test "where no process can be made that is what is said" {
+	uid=$((61000 + RANDOM % 1000))
+	[ "$(id -u)" = 0 ] || skip "changing the user needs root"
+	run -1 --separate-stderr timeout 30 setpriv --reuid=$uid --regid=$uid --clear-groups prlimit --nproc=3:3 \
+		ppool map -j4 echo ::: a b
+	[[ $stderr == *"cannot create a process: Resource temporarily unavailable"* ]]
+	[[ $stderr != *"standard output"* ]]
+}
+
+@test "a directory that is not there is told before any job is started" {
+	run -125 --separate-stderr ppool map --shell --chdir /nowhere echo ::: a b
+	[ "$stderr" = "ppool: cannot change directory to '/nowhere': No such file or directory" ]
+}
+
 @test "800 short jobs leave no zombie and no process" {
 	run -0 sh -c 'seq 800 | ppool map -j4 echo | cksum'
 	[ "$output" = "$(seq 800 | cksum)" ]

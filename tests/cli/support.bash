@@ -20,6 +20,7 @@ common_setup() {
 
 common_teardown() {
 	local left
+	[ -z "$scratch" ] || rm -rf "$scratch"
 	if ! wait_for 2 nothing_left; then
 		mapfile -t left < <(leftovers)
 		echo "processes left behind:"
@@ -27,7 +28,6 @@ common_teardown() {
 		kill -KILL "${left[@]}"
 		return 1
 	fi
-	[ -z "$scratch" ] || rm -rf "$scratch"
 	[ "$(count_fds)" -le "$fds_before" ] || { echo "descriptors: $fds_before before, $(count_fds) after"; return 1; }
 	wait_for 2 no_new_leaf || { echo "control groups left behind: $(new_leaves)"; return 1; }
 }

@@ -440,7 +440,11 @@ static int prepare_command(struct map *m)
 	m->env = cli_job_env(&o->job, ENV_EXTRA, &m->env_n);
 	if (!m->env || cli_template_new(&m->template, o->words, o->n_words, o->shell) < 0)
 		return cli_error("out of memory");
-	if (o->shell || o->dry_run || cli_template_command_varies(m->template))
+	if (o->dry_run)
+		return CLI_GO;
+	if (o->job.chdir && access(o->job.chdir, X_OK) < 0)
+		return cli_error("cannot change directory to '%s': %s", o->job.chdir, strerror(errno));
+	if (o->shell || cli_template_command_varies(m->template))
 		return CLI_GO;
 	if (cli_command_find(o->words[0], o->job.chdir, m->env, &m->file, &m->err) < 0)
 		return cli_spawn_error(&m->err, o->words[0]);
