@@ -19,7 +19,7 @@ BACKEND_UNITS = loop% proc% pool%
 
 ALL_TOOLS = prun ppool
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop proc pool,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop proc ipc pool,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
