@@ -19,7 +19,7 @@ BACKEND_UNITS = loop% proc% pool%
 
 ALL_TOOLS = prun ppool
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop proc ipc pool,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc pool,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
@@ -52,7 +52,7 @@ RAW_CFLAGS = -fno-sanitize=all -fno-stack-protector -fno-builtin \
 # make V=1 shows the commands
 Q = $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1) $@')
-COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(RAW) -MMD -MP -c -o $@ $<
+COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(GENERATED) $(RAW) -MMD -MP -c -o $@ $<
 LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(OUR_LDFLAGS) $(LDFLAGS) $(LDLIBS) $(LIBS)
 
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
@@ -86,6 +86,19 @@ $(BUILD)/obj/%.o: %.S
 
 $(BUILD)/obj/libcore/proc/raw_%.o: RAW = $(RAW_CFLAGS)
 
+# the system call filters are made by a program that runs here, so that no tool needs libseccomp
+$(BUILD)/gen/filters: libcore/sandbox/gen/filters.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARNINGS) -o $@ $< -lseccomp
+
+$(BUILD)/gen/filters.h: $(BUILD)/gen/filters
+	$(call say,GEN)
+	$(Q)$< >$@
+
+$(BUILD)/obj/libcore/sandbox/sandbox.o: $(BUILD)/gen/filters.h
+$(BUILD)/obj/libcore/sandbox/sandbox.o: GENERATED = -I$(BUILD)/gen
+
 $(BUILD)/libpcore.a: $(LIB_OBJ)
 $(BUILD)/libcli.a: $(CLI_OBJ)
 $(ARCHIVES):
@@ -98,7 +111,8 @@ define tool_objects
 $(BUILD)/$(1): $(call objects,$(wildcard tools/$(1)/*.c))
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_objects,$t)))
-$(TOOL_BINS): LIBS = -luring
+# liburing is a few calls around the ring: linked in, it costs no time when a tool starts
+$(TOOL_BINS): LIBS = -Wl,-Bstatic -luring -Wl,-Bdynamic
 $(TOOL_BINS): $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
@@ -114,6 +128,10 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(LINK)
+
+# it runs where no library can be read
+$(BUILD)/helpers/probe $(BUILD)/obj/tests/helpers/probe.o: SANITIZE =
+$(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
 $(BUILD)/bench/%: LIBS = -luring -lpthread

@@ -15,7 +15,7 @@ enum pcore_step {
 	PCORE_STEP_READ,	/* reading the output */
 	PCORE_STEP_CGROUP,	/* making or entering a cgroup leaf; subject: its path */
 	PCORE_STEP_SUPERVISOR,	/* starting the supervisor process */
-	PCORE_STEP_NAMESPACE,	/* entering the PID namespace, mounting /proc */
+	PCORE_STEP_NAMESPACE,	/* making namespaces, mounting the PID namespace's /proc */
 	PCORE_STEP_CLONE,	/* creating the process */
 	PCORE_STEP_SIGNALS,
 	PCORE_STEP_SESSION,	/* setsid */
@@ -25,9 +25,21 @@ enum pcore_step {
 	PCORE_STEP_UMASK,
 	PCORE_STEP_AFFINITY,
 	PCORE_STEP_NICE,
+	PCORE_STEP_SCHED,	/* scheduling policy */
+	PCORE_STEP_IONICE,
+	PCORE_STEP_OOM,		/* writing oom_score_adj */
 	PCORE_STEP_RLIMIT,	/* subject: the limit's name */
+	PCORE_STEP_LIMIT,	/* a cgroup's limit; subject: its file */
+	PCORE_STEP_GROUPS,	/* setgroups */
+	PCORE_STEP_GROUP,	/* setresgid */
+	PCORE_STEP_USER,	/* setresuid, or it could be undone */
 	PCORE_STEP_PDEATHSIG,
 	PCORE_STEP_CLOSE,	/* closing the other descriptors */
+	PCORE_STEP_MOUNT,	/* subject: where */
+	PCORE_STEP_CAPS,	/* subject: the capability that cannot be had, or "" */
+	PCORE_STEP_NO_NEW_PRIVS,
+	PCORE_STEP_LANDLOCK,	/* subject: the path, or "" */
+	PCORE_STEP_SECCOMP,	/* the system call filter */
 	PCORE_STEP_EXEC,	/* subject: the command */
 	PCORE_STEP_COUNT,
 };

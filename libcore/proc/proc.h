@@ -24,6 +24,7 @@
 
 #include "libcore/base/base.h"
 #include "libcore/loop/loop.h"
+#include "libcore/sandbox/sandbox.h"
 
 /* ---- what is to run ---- */
 
@@ -59,7 +60,7 @@ struct pcore_proc_spec {
 	size_t size; /* sizeof(struct pcore_proc_spec) */
 	char *const *argv;
 	char *const *envp;
-	const char *file; /* run this; NULL: argv[0], searched in envp's PATH unless it holds a slash */
+	const char *file; /* run this; NULL: argv[0]. Searched in envp's PATH unless it holds a slash */
 	const char *chdir;
 	struct pcore_proc_fd *fds; /* distinct targets */
 	size_t n_fds;
@@ -68,12 +69,23 @@ struct pcore_proc_spec {
 	const cpu_set_t *affinity;
 	uint64_t keep_ignored; /* signals (bit N-1) that stay ignored if they are; all others are reset */
 	bool new_session;
+	bool set_ctty; /* with new_session: its descriptor 0 becomes the controlling terminal */
 	bool set_pgroup; /* to pgroup, 0 being its own */
 	bool set_umask;
 	pid_t pgroup;
 	mode_t umask;
 	int nice;      /* added to ours */
+	bool set_sched, set_ionice, set_oom_adj;
+	int sched_policy, sched_priority; /* SCHED_* */
+	int ioprio;			  /* class << 13 | level */
+	int oom_adj;			  /* -1000..1000 */
+	bool set_groups, set_gid, set_uid; /* in this order, and for good */
+	const gid_t *groups;
+	size_t n_groups;
+	gid_t gid;
+	uid_t uid;
 	int pdeathsig; /* sent to the command when the process that made it dies */
+	const struct pcore_sandbox *sandbox; /* NULL: none; a strict one needs a keeper with PID namespaces */
 };
 
 /* The limit's number by its name ("nofile"), or -EINVAL; its name, or NULL. */
@@ -102,6 +114,13 @@ int pcore_cgroup_open(void);
 const char *pcore_tree_method_name(const struct pcore_tree *t);
 
 int pcore_tree_new(struct pcore_tree **ret, struct pcore_keeper *k, struct pcore_err *err);
+
+/* Write a limit of the tree's cgroup, e.g. "memory.max", before its command is started; the controller is switched on where
+ * that is allowed. -EOPNOTSUPP: the tree is no cgroup, or the controller is not to be had here. */
+int pcore_tree_limit(struct pcore_tree *t, const char *file, const char *value);
+
+/* How often the kernel has killed something in the tree for want of memory. */
+uint64_t pcore_tree_oom_kills(struct pcore_tree *t);
 
 /* Free a tree whose command is done. What --leave left alive in it lives on. */
 void pcore_tree_free(struct pcore_tree *t);

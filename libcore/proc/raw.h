@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "libcore/base/base.h"
+#include "libcore/sandbox/sandbox.h"
 
 #if defined(__x86_64__)
 static inline long raw6(long n, long a, long b, long c, long d, long e, long f)
@@ -116,19 +117,31 @@ struct raw_child {
 	size_t n_limits;
 	const cpu_set_t *affinity; /* or NULL */
 	uint64_t keep_ignored;	   /* signals that stay ignored */
-	bool new_session;
+	bool new_session, set_ctty;
 	bool set_pgroup, set_umask;
 	pid_t pgroup; /* 0: its own */
 	mode_t umask;
 	int nice;
+	bool set_sched, set_ionice, set_oom_adj;
+	int sched_policy, sched_priority, ioprio;
+	char oom_adj[8]; /* as text */
+	size_t oom_adj_len;
+	bool set_groups, set_gid, set_uid;
+	const gid_t *groups;
+	size_t n_groups;
+	gid_t gid;
+	uid_t uid;
 	int pdeathsig;
 	int cgroup_fd; /* the child was not placed there and writes itself in; -1 otherwise */
 	pid_t parent;  /* set by raw_spawn */
+	const struct pcore_sandbox *sandbox; /* or NULL */
+	int ruleset_fd; /* its Landlock rules, above dup_floor */
 
 	bool began; /* it has run at all */
 	int code; /* 0, or the -errno of the step that failed */
 	enum pcore_step step;
 	size_t index; /* which dup, limit or path */
+	const char *subject; /* of a step of the sandbox, or NULL */
 };
 
 /* How the child is to be made. */
@@ -146,6 +159,13 @@ struct raw_spawn {
 /* Make the child and wait until it has executed its command or failed to; in the latter case it is reaped. 0, or the
  * -errno of the clone, or of child->step. All signals must be blocked. */
 int raw_spawn(struct raw_spawn *s);
+
+/* The child takes its sandbox on: new file systems, before anything is looked up in them; then, with limits and identity
+ * set, fewer rights; the filter last. 0 or code. raw_sandbox.c */
+int raw_sandbox_enter(struct raw_child *c);
+int raw_sandbox_bound(struct raw_child *c);
+int raw_sandbox_restrict(struct raw_child *c);
+int raw_sandbox_filter(struct raw_child *c);
 
 enum raw_sup_op {
 	RAW_SUP_SPAWN,	/* spawn */

@@ -7,6 +7,7 @@
  */
 #include "libcore/proc/raw.h"
 
+#include <asm/ioctls.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 
@@ -146,6 +147,60 @@ static int set_place(struct raw_child *c)
 	return 0;
 }
 
+static int write_oom_adj(struct raw_child *c)
+{
+	long fd = raw3(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	long r;
+
+	if (fd < 0)
+		return fail(c, PCORE_STEP_OOM, 0, fd);
+	r = raw3(SYS_write, fd, c->oom_adj, c->oom_adj_len);
+	(void)raw1(SYS_close, fd);
+	return r < 0 ? fail(c, PCORE_STEP_OOM, 0, r) : 0;
+}
+
+static int set_scheduling(struct raw_child *c)
+{
+	long r;
+
+	if (c->set_sched) {
+		r = raw3(SYS_sched_setscheduler, 0, c->sched_policy, &c->sched_priority);
+		if (r < 0)
+			return fail(c, PCORE_STEP_SCHED, 0, r);
+	}
+	if (c->set_ionice) {
+		r = raw3(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, c->ioprio);
+		if (r < 0)
+			return fail(c, PCORE_STEP_IONICE, 0, r);
+	}
+	return c->set_oom_adj ? write_oom_adj(c) : 0;
+}
+
+/* Groups, then group, then user; and then see that there is no way back. */
+static int set_identity(struct raw_child *c)
+{
+	long r;
+
+	if (c->set_groups) {
+		r = raw2(SYS_setgroups, c->n_groups, c->groups);
+		if (r < 0)
+			return fail(c, PCORE_STEP_GROUPS, 0, r);
+	}
+	if (c->set_gid) {
+		r = raw3(SYS_setresgid, c->gid, c->gid, c->gid);
+		if (r < 0)
+			return fail(c, PCORE_STEP_GROUP, 0, r);
+	}
+	if (c->set_uid) {
+		r = raw3(SYS_setresuid, c->uid, c->uid, c->uid);
+		if (r == 0 && c->uid != 0 && raw3(SYS_setresuid, 0, 0, 0) == 0)
+			r = -EPERM;
+		if (r < 0)
+			return fail(c, PCORE_STEP_USER, 0, r);
+	}
+	return 0;
+}
+
 static int set_resources(struct raw_child *c)
 {
 	long r;
@@ -164,6 +219,8 @@ static int set_resources(struct raw_child *c)
 		if (r < 0)
 			return fail(c, PCORE_STEP_NICE, 0, r);
 	}
+	if (set_scheduling(c) < 0)
+		return c->code;
 	for (size_t i = 0; i < c->n_limits; i++) {
 		r = raw4(SYS_prlimit64, 0, c->limits[i].resource, &c->limits[i].limit, NULL);
 		if (r < 0)
@@ -212,16 +269,27 @@ static int prepare(struct raw_child *c)
 {
 	long r;
 
-	if (join_cgroup(c) < 0 || reset_signals(c) < 0 || set_place(c) < 0 || place_fds(c) < 0)
+	if (join_cgroup(c) < 0 || reset_signals(c) < 0 || set_place(c) < 0)
 		return c->code;
+	if (c->sandbox && raw_sandbox_enter(c) < 0)
+		return c->code;
+	if (place_fds(c) < 0)
+		return c->code;
+	if (c->set_ctty) {
+		r = raw3(SYS_ioctl, 0, TIOCSCTTY, 0);
+		if (r < 0)
+			return fail(c, PCORE_STEP_SESSION, 0, r);
+	}
 	if (c->chdir) {
 		r = raw1(SYS_chdir, c->chdir);
 		if (r < 0)
 			return fail(c, PCORE_STEP_CHDIR, 0, r);
 	}
-	if (set_resources(c) < 0 || set_pdeathsig(c) < 0)
+	if (set_resources(c) < 0 || (c->sandbox && raw_sandbox_bound(c) < 0) || set_identity(c) < 0)
 		return c->code;
-	return 0;
+	if (c->sandbox && raw_sandbox_restrict(c) < 0)
+		return c->code;
+	return set_pdeathsig(c);
 }
 
 static void child_main(void *arg)
@@ -232,7 +300,8 @@ static void child_main(void *arg)
 	c->began = true;
 	if (prepare(c) == 0) {
 		(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
-		(void)exec_command(c);
+		if (!c->sandbox || raw_sandbox_filter(c) == 0)
+			(void)exec_command(c);
 	}
 	for (;;)
 		(void)raw1(SYS_exit_group, 127);
@@ -245,10 +314,15 @@ static void discard_child(struct raw_spawn *s, long pid)
 	s->pidfd = -EBADF;
 }
 
+static unsigned long namespaces_of(const struct raw_child *c)
+{
+	return c->sandbox ? c->sandbox->child_namespaces : 0;
+}
+
 static long clone_placed(struct raw_spawn *s)
 {
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | namespaces_of(s->child),
 		.pidfd = (uint64_t)(uintptr_t)&s->pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uint64_t)(uintptr_t)s->stack,
@@ -283,7 +357,7 @@ static long make_child(struct raw_spawn *s)
 		s->no_clone3 = true;
 	}
 	c->cgroup_fd = s->cgroup_fd;
-	return pcore_clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+	return pcore_clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | namespaces_of(c),
 		(char *)s->stack + s->stack_size, &s->pidfd, child_main, c);
 }
 
@@ -298,7 +372,7 @@ int raw_spawn(struct raw_spawn *s)
 	c->parent = (pid_t)raw0(SYS_getpid);
 	r = make_child(s);
 	if (r < 0)
-		return fail(c, PCORE_STEP_CLONE, 0, r);
+		return fail(c, r == -EAGAIN || !namespaces_of(c) ? PCORE_STEP_CLONE : PCORE_STEP_NAMESPACE, 0, r);
 
 	if (c->code < 0) {
 		discard_child(s, r);

@@ -6,7 +6,9 @@
  */
 #include "libcore/proc/private.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static const struct {
 	const char *name;
@@ -189,11 +191,16 @@ static size_t count_chars(const char *s, char c)
 	return n;
 }
 
+static const char *command_of(const struct pcore_proc_spec *spec)
+{
+	return spec->file ? spec->file : spec->argv[0];
+}
+
 /* Every path to try, in one block: the pointers first, their text behind them. */
 static int command_paths(const struct pcore_proc_spec *spec, const char ***ret)
 {
-	const char *file = spec->file ? spec->file : spec->argv[0];
-	bool search = !spec->file && !strchr(file, '/') && *file;
+	const char *file = command_of(spec);
+	bool search = !strchr(file, '/') && *file;
 	const char *path = search ? path_of(spec->envp) : "";
 	size_t n = search ? count_chars(path, ':') + 1 : 1, len = strlen(file);
 	const char **paths = malloc((n + 1) * sizeof(*paths) + strlen(path) + n * (len + 3));
@@ -225,8 +232,10 @@ static int child_error(const struct raw_child *c, const struct pcore_proc_spec *
 	const char *subject = "";
 	char number[16];
 
-	if (c->step == PCORE_STEP_EXEC) /* a search that found nothing is told by the command's own name */
-		subject = c->code == -ENOENT && !spec->file ? spec->argv[0] : c->paths[c->index];
+	if (c->subject)
+		subject = c->subject;
+	else if (c->step == PCORE_STEP_EXEC) /* a search that found nothing is told by the command's own name */
+		subject = c->code == -ENOENT ? command_of(spec) : c->paths[c->index];
 	else if (c->step == PCORE_STEP_CHDIR)
 		subject = spec->chdir;
 	else if (c->step == PCORE_STEP_RLIMIT)
@@ -263,13 +272,29 @@ int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t 
 		.affinity = spec->affinity,
 		.keep_ignored = spec->keep_ignored,
 		.new_session = spec->new_session,
+		.set_ctty = spec->set_ctty,
 		.set_pgroup = spec->set_pgroup,
 		.set_umask = spec->set_umask,
 		.pgroup = spec->pgroup,
 		.umask = spec->umask,
 		.nice = spec->nice,
+		.set_sched = spec->set_sched,
+		.sched_policy = spec->sched_policy,
+		.sched_priority = spec->sched_priority,
+		.set_ionice = spec->set_ionice,
+		.ioprio = spec->ioprio,
+		.set_oom_adj = spec->set_oom_adj,
+		.set_groups = spec->set_groups,
+		.groups = spec->groups,
+		.n_groups = spec->n_groups,
+		.set_gid = spec->set_gid,
+		.gid = spec->gid,
+		.set_uid = spec->set_uid,
+		.uid = spec->uid,
 		.pdeathsig = spec->pdeathsig,
+		.sandbox = spec->sandbox,
 	};
+	int dumpable = spec->set_uid || spec->set_gid ? prctl(PR_GET_DUMPABLE) : 0;
 	struct raw_spawn s = { .child = &child, .cgroup_fd = -1, .pidfd = -EBADF };
 	int r;
 
@@ -285,6 +310,7 @@ int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t 
 		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");
 
 	child.paths = paths;
+	child.oom_adj_len = (size_t)snprintf(child.oom_adj, sizeof(child.oom_adj), "%d", spec->oom_adj);
 	r = plan_fds(&plan, spec, err);
 	if (r < 0)
 		return r;
@@ -296,6 +322,8 @@ int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t 
 		(void)(child.code = r), child.step = PCORE_STEP_CLONE;
 	else
 		r = pcore_tree_spawn(t, &s);
+	if (dumpable == 1) /* the child's change of ids took it from the memory we shared */
+		(void)prctl(PR_SET_DUMPABLE, 1);
 	plan_close(&plan);
 	if (r < 0) {
 		close_our_ends(spec, spec->n_fds);

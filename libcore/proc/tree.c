@@ -21,6 +21,7 @@
 #include <time.h>
 
 enum { STACK_SIZE = 64 * 1024, SWEEP_MAX = 16, NAME_TRIES = 64 };
+enum { MOUNTINFO_READ = 32 * 1024, MOUNTINFO_MAX = 16 * 1024 * 1024 };
 
 struct pcore_keeper {
 	enum pcore_tree_method method;
@@ -51,6 +52,7 @@ struct pcore_tree {
 	struct raw_sup *sup; /* NULL until the first command */
 	char *sup_stack;
 	int sup_pidfd;
+	unsigned long sup_namespaces; /* what it has besides PID and mount */
 };
 
 static char *stack_new(void)
@@ -151,29 +153,38 @@ static int own_cgroup_path(char *buf, size_t size)
 	return -ENOENT;
 }
 
+/* All of /proc/self/mountinfo; malloc'd. The kernel writes it anew for each read, so it is read in large pieces. */
+static char *read_mountinfo(void)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf b = PCORE_BUF_INIT(MOUNTINFO_MAX);
+	_cleanup_(fd_closep) int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+
+	while (fd >= 0 && pcore_buf_reserve(&b, MOUNTINFO_READ) == 0 && (n = read(fd, b.data + b.len, MOUNTINFO_READ)) > 0)
+		b.len += (size_t)n;
+	return n == 0 && pcore_buf_terminate(&b) == 0 ? TAKE_PTR(b.data) : NULL;
+}
+
 int pcore_cgroup_open(void)
 {
 	char path[4096], dir[8192];
-	_cleanup_(freep) char *line = NULL;
-	size_t cap = 0;
-	bool found = false;
-	FILE *f;
+	_cleanup_(freep) char *mounts = NULL;
+	char *save = NULL;
 	int r = own_cgroup_path(path, sizeof(path));
 
 	if (r < 0)
 		return r;
 
-	f = fopen("/proc/self/mountinfo", "re");
-	if (!f)
-		return -errno;
-	while (!found && getline(&line, &cap, f) > 0)
-		found = cgroup_dir_of_mount(line, path, dir, sizeof(dir));
-	(void)fclose(f);
-	if (!found)
-		return -ENOENT;
-
-	r = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return r < 0 ? -errno : r;
+	mounts = read_mountinfo();
+	if (!mounts)
+		return -ENOMEM;
+	for (char *line = strtok_r(mounts, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (!cgroup_dir_of_mount(line, path, dir, sizeof(dir)))
+			continue;
+		r = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return r < 0 ? -errno : r;
+	}
+	return -ENOENT;
 }
 
 /* ---- the keeper's cgroup ---- */
@@ -213,10 +224,14 @@ static void sweep_one(int base_fd, const char *name)
 static void sweep(int base_fd)
 {
 	char buf[4096] __attribute__((aligned(8)));
-	_cleanup_(fd_closep) int fd = openat(base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(fd_closep) int fd = -EBADF;
 	int left = SWEEP_MAX;
+	struct stat st;
 	ssize_t n;
 
+	if (fstat(base_fd, &st) == 0 && st.st_nlink == 2)
+		return; /* no cgroup below ours at all */
+	fd = openat(base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	while (fd >= 0 && (n = getdents64(fd, buf, sizeof(buf))) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *d = (const void *)(buf + at);
@@ -473,7 +488,7 @@ static int sup_start(struct pcore_tree *t, struct raw_child *c)
 	int r;
 
 	if (t->method == PCORE_TREE_PIDNS)
-		flags |= CLONE_NEWPID | CLONE_NEWNS | (new_user ? CLONE_NEWUSER : 0);
+		flags |= CLONE_NEWPID | CLONE_NEWNS | (new_user ? CLONE_NEWUSER : 0) | t->sup_namespaces;
 	r = sup_alloc(t);
 	c->step = PCORE_STEP_SUPERVISOR;
 	if (r == 0) {
@@ -491,10 +506,12 @@ static int sup_start(struct pcore_tree *t, struct raw_child *c)
 static int sup_spawn(struct pcore_tree *t, struct raw_spawn *s)
 {
 	struct raw_child *c = s->child;
+	unsigned long namespaces = c->sandbox ? c->sandbox->tree_namespaces : 0;
 	int r;
 
-	if (!t->sup || sup_dead(t)) {
+	if (!t->sup || sup_dead(t) || t->sup_namespaces != namespaces) {
 		sup_free(t);
+		t->sup_namespaces = namespaces;
 		r = sup_start(t, c);
 		if (r < 0)
 			return r;
@@ -659,6 +676,8 @@ int pcore_tree_spawn(struct pcore_tree *t, struct raw_spawn *s)
 	struct pcore_keeper *k = t->keeper;
 	int r;
 
+	assert(!s->child->sandbox || !s->child->sandbox->tree_namespaces || t->method == PCORE_TREE_PIDNS);
+
 	s->stack = k->stack;
 	s->stack_size = STACK_SIZE;
 	s->no_clone3 = k->no_clone3;
@@ -804,6 +823,41 @@ void pcore_tree_release(struct pcore_tree *t)
 	}
 	for (int i = 0; i < 100 && each_member(t, move_member, 0) > 0; i++)
 		;
+}
+
+/* "memory.max" -> "+memory" in the parent's list of what its children have. Our own cgroup is full of processes, which the
+ * kernel takes only where it is the root (or where no controller of that kind is asked for). */
+static void switch_on(const struct pcore_tree *t, const char *file)
+{
+	char word[32];
+
+	(void)snprintf(word, sizeof(word), "+%.*s", (int)strcspn(file, "."), file);
+	(void)pcore_file_write(t->keeper->base_fd, "cgroup.subtree_control", word);
+	if (!t->keeper->single)
+		(void)pcore_file_write(t->keeper->run_fd, "cgroup.subtree_control", word);
+}
+
+int pcore_tree_limit(struct pcore_tree *t, const char *file, const char *value)
+{
+	int r;
+
+	if (t->method != PCORE_TREE_CGROUP)
+		return -EOPNOTSUPP;
+	if (faccessat(t->dir_fd, file, F_OK, 0) < 0)
+		switch_on(t, file);
+	r = pcore_file_write(t->dir_fd, file, value);
+	return r == -ENOENT ? -EOPNOTSUPP : r;
+}
+
+uint64_t pcore_tree_oom_kills(struct pcore_tree *t)
+{
+	char buf[512];
+	const char *line;
+
+	if (t->method != PCORE_TREE_CGROUP || pcore_file_read(t->dir_fd, "memory.events", buf, sizeof(buf)) < 0)
+		return 0;
+	line = strstr(buf, "oom_kill ");
+	return line ? strtoull(line + 9, NULL, 10) : 0;
 }
 
 int pcore_tree_watch(struct pcore_tree *t, unsigned *ret_events)

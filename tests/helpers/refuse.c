@@ -32,6 +32,8 @@ static const struct {
 	CALL(memfd_create), CALL(mkdirat), CALL(openat2), CALL(pidfd_open), CALL(pidfd_send_signal),
 	CALL(pipe2), CALL(prctl), CALL(prlimit64), CALL(setpgid), CALL(setsid), CALL(signalfd4),
 	CALL(splice), CALL(timerfd_create), CALL(unshare), CALL(waitid),
+	CALL(capset), CALL(landlock_create_ruleset), CALL(landlock_restrict_self), CALL(mount), CALL(mount_setattr),
+	CALL(move_mount), CALL(open_tree), CALL(seccomp),
 #ifdef SYS_mkdir
 	CALL(mkdir),
 #endif

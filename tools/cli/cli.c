@@ -118,8 +118,6 @@ void cli_start(const char *tool)
 	note_ignored(SIGINT);
 	note_ignored(SIGQUIT);
 	signal(SIGCHLD, SIG_DFL);
-	cli_inherited.stdout_is_tty = isatty(STDOUT_FILENO);
-	cli_inherited.stderr_is_tty = isatty(STDERR_FILENO);
 }
 
 /* What could not be done at each step, and how its subject is quoted (NULL: it has none). */
@@ -131,7 +129,7 @@ static const struct step_words {
 	[PCORE_STEP_READ] = { "read the output of a job", NULL },
 	[PCORE_STEP_CGROUP] = { "use the cgroup", "'" },
 	[PCORE_STEP_SUPERVISOR] = { "start the supervisor process", NULL },
-	[PCORE_STEP_NAMESPACE] = { "enter a PID namespace", NULL },
+	[PCORE_STEP_NAMESPACE] = { "make a namespace", NULL },
 	[PCORE_STEP_CLONE] = { "create a process", NULL },
 	[PCORE_STEP_SIGNALS] = { "reset the signals", NULL },
 	[PCORE_STEP_SESSION] = { "start a session", NULL },
@@ -141,9 +139,21 @@ static const struct step_words {
 	[PCORE_STEP_UMASK] = { "set the umask", NULL },
 	[PCORE_STEP_AFFINITY] = { "set the CPU affinity", NULL },
 	[PCORE_STEP_NICE] = { "set the nice value", NULL },
+	[PCORE_STEP_SCHED] = { "set --sched", NULL },
+	[PCORE_STEP_IONICE] = { "set --ionice", NULL },
+	[PCORE_STEP_OOM] = { "set --oom-adj", NULL },
 	[PCORE_STEP_RLIMIT] = { "set limit", "'" },
+	[PCORE_STEP_LIMIT] = { "set limit", "'" },
+	[PCORE_STEP_GROUPS] = { "set --groups", NULL },
+	[PCORE_STEP_GROUP] = { "set --group", NULL },
+	[PCORE_STEP_USER] = { "set --user", NULL },
 	[PCORE_STEP_PDEATHSIG] = { "set the parent-death signal", NULL },
 	[PCORE_STEP_CLOSE] = { "close the other descriptors", NULL },
+	[PCORE_STEP_MOUNT] = { "mount what the sandbox needs at", "'" },
+	[PCORE_STEP_CAPS] = { "set capability", "'" },
+	[PCORE_STEP_NO_NEW_PRIVS] = { "give up new privileges", NULL },
+	[PCORE_STEP_LANDLOCK] = { "restrict access to files by Landlock", "'" },
+	[PCORE_STEP_SECCOMP] = { "install the system call filter", NULL },
 	[PCORE_STEP_EXEC] = { "run", "'" },
 };
 
@@ -205,7 +215,7 @@ int cli_spawn_error(const struct pcore_err *err, const char *command)
 	w = &step_words[err->step];
 	if (err->step == PCORE_STEP_EXEC || !w->words)
 		exec_error(err, command ? command : err->subject);
-	else if (w->quote)
+	else if (w->quote && err->subject[0])
 		cli_error("cannot %s %s%s%s: %s", w->words, w->quote, err->subject, w->quote,
 			strerror(-err->code));
 	else

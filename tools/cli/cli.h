@@ -32,7 +32,6 @@ enum { CLI_GO = -1 }; /* from an option parser: nothing to exit for yet */
 struct cli_inherited {
 	sigset_t ignored;	/* of HUP, INT and QUIT: those that stay ignored */
 	bool closed[3];		/* was 0, 1, 2 closed by our caller? */
-	bool stdout_is_tty, stderr_is_tty;
 };
 
 /* Before anything else: name the tool, occupy a closed 0 (write-only /dev/null) and closed 1 and 2 (read-only), all
