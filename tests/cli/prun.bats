@@ -54,7 +54,7 @@ field() { tail -n 1 "$1" | jq -c "$2"; }
 }
 
 @test "prun takes an option cut short when it is unambiguous" {
-	run -0 prun --tim 5 true
+	run -0 prun --timeo 5 true
 	run -125 prun --st x true
 	[[ "${lines[0]}" == *"--st"* ]]
 }

@@ -15,6 +15,8 @@
 	"\"user_s\":0.000000,\"sys_s\":0.000000,\"maxrss_kib\":0,\"vol_switches\":0,\"invol_" \
 	"switches\":0,\"read_bytes\":0,\"write_bytes\":0,"
 
+#define NO_OUTPUT "\"stdout_bytes\":null,\"stderr_bytes\":null,\"truncated\":false,"
+
 static const int64_t start_ns = INT64_C(1767323045000006000);
 
 static void expect_report(const struct cli_report *r, const char *expected)
@@ -55,8 +57,8 @@ static void a_command_that_exited_is_told_with_all_it_used(void **state)
 		"\"timed_out\":false,\"killed_by\":null,\"setup_error\":null," START ","
 		"\"user_s\":1.500000,\"sys_s\":0.000007,"
 		"\"maxrss_kib\":4096,\"vol_switches\":3,\"invol_switches\":4,\"read_bytes\":10,"
-		"\"write_bytes\":20,\"survivors\":2,"
-		"\"method\":\"cgroup\",\"attempts\":[{\"exit\":124,\"signal\":null,"
+		"\"write_bytes\":20," NO_OUTPUT "\"survivors\":2,"
+		"\"memory_limit\":null,\"method\":\"cgroup\",\"attempts\":[{\"exit\":124,\"signal\":null,"
 		"\"timed_out\":false," START "}]}\n");
 }
 
@@ -85,8 +87,8 @@ static void a_signal_has_its_name_and_every_attempt_its_place(void **state)
 			      .n_attempts = 2 },
 		"{\"argv\":[\"sh\"],\"pid\":1,\"exit\":null,\"signal\":\"SIGSEGV\","
 		"\"core\":true,\"timed_out\":true,\"killed_by\":\"timeout\","
-		"\"setup_error\":null," START "," NO_USAGE "\"survivors\":0,"
-		"\"method\":\"supervisor\",\"attempts\":["
+		"\"setup_error\":null," START "," NO_USAGE NO_OUTPUT "\"survivors\":0,"
+		"\"memory_limit\":null,\"method\":\"supervisor\",\"attempts\":["
 		"{\"exit\":3,\"signal\":null,\"timed_out\":false," START "},"
 		"{\"exit\":null,\"signal\":\"SIGSEGV\",\"timed_out\":true," START "}]}\n");
 }
@@ -106,7 +108,7 @@ static void a_command_that_never_ran_has_a_step_an_errno_and_a_subject(void **st
 		"\"core\":false,\"timed_out\":false,\"killed_by\":null,"
 		"\"setup_error\":{\"step\":\"exec\",\"errno\":\"ENOENT\","
 		"\"subject\":\"nothing\"}," START "," NO_USAGE
-		"\"survivors\":0,\"method\":null,\"attempts\":[{\"exit\":null,\"signal\":null,"
+		NO_OUTPUT "\"survivors\":0,\"memory_limit\":null,\"method\":null,\"attempts\":[{\"exit\":null,\"signal\":null,"
 		"\"timed_out\":false," START "}]}\n");
 }
 
@@ -120,8 +122,23 @@ static void a_report_without_an_attempt_is_still_one(void **state)
 		"{\"argv\":[\"x\"],\"pid\":null,\"exit\":null,\"signal\":null,\"core\":false,"
 		"\"timed_out\":false,\"killed_by\":null,"
 		"\"setup_error\":null,\"start\":null,"
-		"\"wall_s\":0.000000," NO_USAGE "\"survivors\":0,\"method\":null,"
+		"\"wall_s\":0.000000," NO_USAGE NO_OUTPUT "\"survivors\":0,\"memory_limit\":null,\"method\":null,"
 		"\"attempts\":[]}\n");
+}
+
+static void output_that_went_through_us_is_counted_and_a_cut_is_told(void **state)
+{
+	static char nothing[] = "x";
+	char *argv[] = { nothing, NULL };
+	const uint64_t bytes[2] = { 4, 5 };
+
+	(void)state;
+	expect_report(
+		&(struct cli_report){ .argv = argv, .output_bytes = bytes, .truncated = true, .memory_limit = "rlimit" },
+		"{\"argv\":[\"x\"],\"pid\":null,\"exit\":null,\"signal\":null,\"core\":false,"
+		"\"timed_out\":false,\"killed_by\":null,\"setup_error\":null,\"start\":null,"
+		"\"wall_s\":0.000000," NO_USAGE "\"stdout_bytes\":4,\"stderr_bytes\":5,\"truncated\":true,"
+		"\"survivors\":0,\"memory_limit\":\"rlimit\",\"method\":null,\"attempts\":[]}\n");
 }
 
 static void a_buffer_that_is_too_small_is_an_error(void **state)
@@ -206,6 +223,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_signal_has_its_name_and_every_attempt_its_place),
 	TEST(a_command_that_never_ran_has_a_step_an_errno_and_a_subject),
 	TEST(a_report_without_an_attempt_is_still_one),
+	TEST(output_that_went_through_us_is_counted_and_a_cut_is_told),
 	TEST(a_buffer_that_is_too_small_is_an_error),
 	TEST(a_file_is_appended_to),
 	TEST(a_descriptor_is_used_by_its_number),

@@ -68,6 +68,12 @@ struct cli_collator {
 
 static void pump(struct cli_collator *c);
 
+/* Is what comes written without waiting for anybody's turn? */
+static bool is_live(const struct cli_collator *c)
+{
+	return c->spec.mode == CLI_LIVE || c->spec.mode == CLI_THROUGH;
+}
+
 /* ---- segments ---- */
 
 static void stream_init(struct stream *s)
@@ -244,7 +250,7 @@ static bool must_wait(const struct cli_output *o)
 
 	if (c->dropped)
 		return false;
-	if (c->spec.mode == CLI_LIVE && c->live[0].bytes + c->live[1].bytes > STREAM_HIGH)
+	if (is_live(c) && c->live[0].bytes + c->live[1].bytes > STREAM_HIGH)
 		return true;
 	if (streams_through(o))
 		return o->streams[0].bytes > STREAM_HIGH || (stderr_early(c) && o->streams[1].bytes > STREAM_HIGH);
@@ -257,7 +263,7 @@ static bool may_go_on(const struct cli_output *o)
 
 	if (c->dropped)
 		return true;
-	if (c->spec.mode == CLI_LIVE && c->live[0].bytes + c->live[1].bytes > STREAM_LOW)
+	if (is_live(c) && c->live[0].bytes + c->live[1].bytes > STREAM_LOW)
 		return false;
 	if (streams_through(o))
 		return o->streams[0].bytes <= STREAM_LOW && (!stderr_early(c) || o->streams[1].bytes <= STREAM_LOW);
@@ -281,7 +287,7 @@ static void break_deadlock(struct cli_collator *c)
 {
 	struct cli_output *o = head(c), *first;
 
-	if (!c->spill_failed || !over_limit(c) || pcore_list_empty(&c->paused))
+	if (!c->spill_failed || !over_limit(c) || c->spec.mode == CLI_THROUGH || pcore_list_empty(&c->paused))
 		return;
 	first = container_of(c->paused.next, struct cli_output, paused);
 	if (c->spec.mode == CLI_LIVE) {
@@ -343,25 +349,46 @@ static bool store_live(struct cli_output *o, int i, const char *data, size_t len
 	return store(o, part, data + whole, len - whole);
 }
 
-/* Put the tag before each line that begins in data. */
-static int add_tags(struct cli_output *o, struct stream *s, const char **data, size_t *len)
+static bool store_by_mode(struct cli_output *o, int i, const char *data, size_t len)
 {
-	struct pcore_buf *b = &o->c->tagged;
-	const char *p = *data, *end = p + *len;
+	switch (o->c->spec.mode) {
+	case CLI_THROUGH:
+		return store_in_memory(o->c, &o->c->live[i], data, len);
+	case CLI_LIVE:
+		return store_live(o, i, data, len);
+	case CLI_ORDERED:
+	case CLI_UNORDERED:
+		break;
+	}
+	return store(o, &o->streams[i], data, len);
+}
+
+int cli_prefix_lines(struct pcore_buf *dst, bool *mid_line, const char *prefix, size_t prefix_len, const char *data, size_t len)
+{
+	const char *p = data, *end = data + len;
 	int r = 0;
 
-	pcore_buf_clear(b);
 	while (p < end && r == 0) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		const char *next = nl ? nl + 1 : end;
 
-		if (!s->mid_line)
-			r = pcore_buf_add(b, o->tag, o->tag_len);
+		if (!*mid_line)
+			r = pcore_buf_add(dst, prefix, prefix_len);
 		if (r == 0)
-			r = pcore_buf_add(b, p, (size_t)(next - p));
-		s->mid_line = !nl;
+			r = pcore_buf_add(dst, p, (size_t)(next - p));
+		*mid_line = !nl;
 		p = next;
 	}
+	return r;
+}
+
+static int add_tags(struct cli_output *o, struct stream *s, const char **data, size_t *len)
+{
+	struct pcore_buf *b = &o->c->tagged;
+	int r;
+
+	pcore_buf_clear(b);
+	r = cli_prefix_lines(b, &s->mid_line, o->tag, o->tag_len, *data, *len);
 	*data = b->data;
 	*len = b->len;
 	return r;
@@ -380,7 +407,7 @@ bool cli_output_add(struct cli_output *o, int stream, const char *data, size_t l
 	if (o->tag_len > 0)
 		ok = add_tags(o, s, &data, &len) == 0;
 	if (ok)
-		ok = c->spec.mode == CLI_LIVE ? store_live(o, stream, data, len) : store(o, s, data, len);
+		ok = store_by_mode(o, stream, data, len);
 	if (!ok) {
 		c->broken[stream] = true;
 		c->spec.failed(c->spec.ctx, stream + 1, -ENOMEM);
@@ -457,7 +484,7 @@ void cli_output_finish(struct cli_output *o)
 		output_free(o);
 		return;
 	}
-	if (c->spec.mode == CLI_LIVE) {
+	if (is_live(c)) {
 		flush_live(o);
 		output_free(o);
 		c->spec.room(c->spec.ctx);
@@ -489,7 +516,7 @@ static bool pick(struct cli_collator *c)
 {
 	struct cli_output *o;
 
-	if (c->spec.mode == CLI_LIVE)
+	if (is_live(c))
 		return pick_live(c);
 	while ((o = head(c)) && streams_through(o)) {
 		for (int i = 0; i < 2; i++) {

@@ -8,6 +8,7 @@
  *   ordered    in the order the outputs were made; the first one streams through as it comes
  *   unordered  in the order they finish
  *   live       every line when it is complete
+ *   through    every byte as it comes
  *
  * In the first two a job's stdout is written first, then its stderr. One write is in flight at a time; nothing blocks.
  */
@@ -16,7 +17,7 @@
 
 #include "libcore/loop/loop.h"
 
-enum cli_collate_mode { CLI_ORDERED, CLI_UNORDERED, CLI_LIVE };
+enum cli_collate_mode { CLI_ORDERED, CLI_UNORDERED, CLI_LIVE, CLI_THROUGH };
 
 struct cli_collator;
 struct cli_output;
@@ -54,5 +55,9 @@ struct cli_output *cli_output_new(struct cli_collator *c, void *owner, const cha
 bool cli_output_add(struct cli_output *o, int stream, const char *data, size_t len);
 void cli_output_forget(struct cli_output *o); /* what was added, where it is not written yet */
 void cli_output_finish(struct cli_output *o); /* there will be no more; o belongs to the collator */
+
+/* Copy data to dst with prefix before each line that begins in it; *mid_line says whether the last byte of what came
+ * before was no newline. 0 or as pcore_buf_add(). */
+int cli_prefix_lines(struct pcore_buf *dst, bool *mid_line, const char *prefix, size_t prefix_len, const char *data, size_t len);
 
 #endif

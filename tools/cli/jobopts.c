@@ -4,7 +4,10 @@
  */
 #include "tools/cli/jobopts.h"
 
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -151,6 +154,140 @@ static int set_affinity(void *opts, const char *name, const char *value)
 	return 0;
 }
 
+/* "fifo:10", "batch" */
+static int set_sched(void *opts, const char *name, const char *value)
+{
+	static const struct {
+		const char *name;
+		int policy;
+		bool real_time;
+	} policies[] = { { "other", SCHED_OTHER, false }, { "batch", SCHED_BATCH, false }, { "idle", SCHED_IDLE, false },
+		{ "fifo", SCHED_FIFO, true }, { "rr", SCHED_RR, true } };
+	struct cli_job_opts *o = opts;
+	size_t len = strcspn(value, ":");
+	uint64_t priority = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		if (strlen(policies[i].name) != len || strncmp(policies[i].name, value, len) != 0)
+			continue;
+		if (policies[i].real_time != (value[len] == ':'))
+			break;
+		if (value[len] && pcore_parse_u64(value + len + 1, 1, 99, &priority) < 0)
+			return cli_opt_bad(name, value, "the priority must be from 1 to 99");
+		o->sched_policy = policies[i].policy;
+		o->sched_priority = (int)priority;
+		o->set_sched = true;
+		return 0;
+	}
+	return cli_opt_bad(name, value, "must be other, batch, idle, fifo:N or rr:N");
+}
+
+static int set_ionice(void *opts, const char *name, const char *value)
+{
+	static const char *const classes[] = { "", "realtime", "best-effort", "idle" };
+	struct cli_job_opts *o = opts;
+	size_t len = strcspn(value, ":");
+	uint64_t level = 4;
+
+	for (int i = 1; i < (int)ARRAY_SIZE(classes); i++) {
+		if (strlen(classes[i]) != len || strncmp(classes[i], value, len) != 0)
+			continue;
+		if (value[len] && (i == 3 || pcore_parse_u64(value + len + 1, 0, 7, &level) < 0))
+			return cli_opt_bad(name, value, "the level must be from 0 to 7, and idle has none");
+		o->ioprio = i << 13 | (i == 3 ? 0 : (int)level);
+		o->set_ionice = true;
+		return 0;
+	}
+	return cli_opt_bad(name, value, "must be realtime[:N], best-effort[:N] or idle");
+}
+
+static int set_oom_adj(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+	int64_t v;
+
+	if (pcore_parse_i64(value, -1000, 1000, &v) < 0)
+		return cli_opt_bad(name, value, "must be a whole number from -1000 to 1000");
+	o->oom_adj = (int)v;
+	o->set_oom_adj = true;
+	return 0;
+}
+
+/* A user by name or number. Alone it brings its primary group, and no others. */
+static int set_user(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+	const struct passwd *pw = getpwnam(value);
+	uint64_t id;
+
+	if (!pw && pcore_parse_u64(value, 0, UINT32_MAX - 1, &id) == 0) {
+		pw = getpwuid((uid_t)id);
+		o->uid = (uid_t)id;
+	} else if (!pw) {
+		return cli_opt_bad(name, value, "no such user");
+	}
+	if (pw)
+		o->uid = pw->pw_uid;
+	o->set_uid = true;
+	if (!o->set_gid && pw)
+		o->gid = pw->pw_gid;
+	else if (!o->set_gid)
+		o->gid = (gid_t)o->uid;
+	return 0;
+}
+
+static int parse_group(const char *word, gid_t *ret)
+{
+	const struct group *gr = getgrnam(word);
+	uint64_t id;
+
+	if (!gr && pcore_parse_u64(word, 0, UINT32_MAX - 1, &id) < 0)
+		return -EINVAL;
+	*ret = gr ? gr->gr_gid : (gid_t)id;
+	return 0;
+}
+
+static int set_group(void *opts, const char *name, const char *value)
+{
+	struct cli_job_opts *o = opts;
+
+	if (parse_group(value, &o->gid) < 0)
+		return cli_opt_bad(name, value, "no such group");
+	o->set_gid = true;
+	return 0;
+}
+
+static int set_groups(void *opts, const char *name, const char *value)
+{
+	_cleanup_(freep) char *words = strdup(value);
+	struct cli_job_opts *o = opts;
+	char *save = NULL;
+
+	if (!words)
+		return cli_error("out of memory");
+	free(o->groups);
+	o->groups = calloc(strlen(value) / 2 + 1, sizeof(*o->groups));
+	o->n_groups = 0;
+	if (!o->groups)
+		return cli_error("out of memory");
+	for (char *word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save))
+		if (parse_group(word, &o->groups[o->n_groups++]) < 0)
+			return cli_opt_bad(name, word, "no such group");
+	o->set_groups = true;
+	return 0;
+}
+
+const struct cli_opt cli_job_identity_table[] = {
+	{ .name = "Who it is and how it is scheduled", .kind = CLI_OPT_HEADING },
+	{ .name = "user", .kind = CLI_OPT_CALL, .arg = "USER", .set = set_user, .help = "run as USER, with its primary group only" },
+	{ .name = "group", .kind = CLI_OPT_CALL, .arg = "GROUP", .set = set_group, .help = "run as this group" },
+	{ .name = "groups", .kind = CLI_OPT_CALL, .arg = "LIST", .set = set_groups, .help = "supplementary groups (empty: none)" },
+	{ .name = "sched", .kind = CLI_OPT_CALL, .arg = "POLICY[:N]", .set = set_sched, .help = "other, batch, idle, fifo:N, rr:N" },
+	{ .name = "ionice", .kind = CLI_OPT_CALL, .arg = "CLASS[:N]", .set = set_ionice, .help = "realtime[:N], best-effort[:N], idle" },
+	{ .name = "oom-adj", .kind = CLI_OPT_CALL, .arg = "N", .set = set_oom_adj, .help = "-1000 (spare it) to 1000 (kill it first)" },
+	{ .name = NULL },
+};
+
 const struct cli_opt cli_job_place_table[] = {
 	{ .name = "Where and how the command runs", .kind = CLI_OPT_HEADING },
 	{ .name = "chdir", .kind = CLI_OPT_STRING, .arg = "DIR", .offset = AT(chdir), .help = "run in DIR" },
@@ -191,6 +328,7 @@ void cli_job_opts_done(struct cli_job_opts *o)
 {
 	free(o->set);
 	free(o->unset);
+	free(o->groups);
 }
 
 /* Do a variable of the environment and "K=V" or "K" have the same name? */
@@ -211,6 +349,22 @@ static size_t remove_var(char **env, size_t n, const char *word)
 	return kept;
 }
 
+static size_t keep_basic(char **env, size_t n)
+{
+	static const char *const names[] = {
+		"PATH=", "HOME=", "LANG=", "LANGUAGE=", "LC_", "TZ=", "TERM=", "USER=", "LOGNAME="
+	};
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(names); j++)
+			if (strncmp(env[i], names[j], strlen(names[j])) == 0) {
+				env[kept++] = env[i];
+				break;
+			}
+	return kept;
+}
+
 char **cli_job_env(const struct cli_job_opts *o, size_t extra, size_t *ret_n)
 {
 	size_t n = 0;
@@ -223,6 +377,8 @@ char **cli_job_env(const struct cli_job_opts *o, size_t extra, size_t *ret_n)
 		return NULL;
 
 	memcpy(env, environ, n * sizeof(*env));
+	if (o->basic_env)
+		n = keep_basic(env, n);
 	for (size_t i = 0; i < o->n_unset; i++)
 		n = remove_var(env, n, o->unset[i]);
 	for (size_t i = 0; i < o->n_set; i++) {
@@ -256,6 +412,20 @@ void cli_job_spec(const struct cli_job_opts *o, struct pcore_proc_spec *spec)
 		.set_umask = o->set_umask,
 		.umask = o->umask,
 		.affinity = o->set_affinity ? &o->affinity : NULL,
+		.set_sched = o->set_sched,
+		.sched_policy = o->sched_policy,
+		.sched_priority = o->sched_priority,
+		.set_ionice = o->set_ionice,
+		.ioprio = o->ioprio,
+		.set_oom_adj = o->set_oom_adj,
+		.oom_adj = o->oom_adj,
+		.set_groups = o->set_groups || o->set_uid,
+		.groups = o->groups,
+		.n_groups = o->n_groups,
+		.set_gid = o->set_gid || o->set_uid,
+		.gid = o->gid,
+		.set_uid = o->set_uid,
+		.uid = o->uid,
 		.keep_ignored = ignored_bits(),
 	};
 }

@@ -12,6 +12,7 @@
 struct cli_job_opts {
 	const char *chdir;
 	bool clean_env;
+	bool basic_env; /* begin with what a sandboxed command may know: PATH, HOME, the locale, ... */
 	char **set, **unset; /* "K=V" and "K", in the order given */
 	size_t n_set, n_unset;
 	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX];
@@ -20,6 +21,13 @@ struct cli_job_opts {
 	bool set_umask, set_affinity;
 	mode_t umask;
 	cpu_set_t affinity;
+	bool set_sched, set_ionice, set_oom_adj;
+	int sched_policy, sched_priority, ioprio, oom_adj;
+	bool set_groups, set_gid, set_uid;
+	gid_t *groups; /* malloc'd */
+	size_t n_groups;
+	gid_t gid;
+	uid_t uid;
 
 	int64_t timeout; /* ns, INT64_MAX: none */
 	int signal;
@@ -34,6 +42,7 @@ void cli_job_opts_init(struct cli_job_opts *o);
 void cli_job_opts_done(struct cli_job_opts *o);
 
 extern const struct cli_opt cli_job_place_table[]; /* where and how: --chdir to --affinity */
+extern const struct cli_opt cli_job_identity_table[]; /* who it is and how it is scheduled: --user to --oom-adj */
 extern const struct cli_opt cli_job_time_table[];  /* --timeout to --leave */
 
 /* The environment of the commands: a NULL-terminated array with room for extra more variables, which the caller puts

@@ -91,6 +91,21 @@ static void write_attempts(struct pcore_json *j, const struct cli_report *r)
 	pcore_json_array_end(j);
 }
 
+static void write_output(struct pcore_json *j, const struct cli_report *r)
+{
+	static const char *const names[] = { "stdout_bytes", "stderr_bytes" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		pcore_json_key(j, names[i]);
+		if (r->output_bytes)
+			pcore_json_u64(j, r->output_bytes[i]);
+		else
+			pcore_json_null(j);
+	}
+	pcore_json_key(j, "truncated");
+	pcore_json_bool(j, r->truncated);
+}
+
 int cli_report_write(struct pcore_buf *b, const struct cli_report *r)
 {
 	const struct cli_attempt *last = r->n_attempts ? &r->attempts[r->n_attempts - 1] : NULL;
@@ -122,8 +137,11 @@ int cli_report_write(struct pcore_buf *b, const struct cli_report *r)
 	pcore_json_u64(&j, r->io.read_bytes);
 	pcore_json_key(&j, "write_bytes");
 	pcore_json_u64(&j, r->io.write_bytes);
+	write_output(&j, r);
 	pcore_json_key(&j, "survivors");
 	pcore_json_u64(&j, r->survivors);
+	pcore_json_key(&j, "memory_limit");
+	pcore_json_str(&j, r->memory_limit);
 	pcore_json_key(&j, "method");
 	pcore_json_str(&j, r->method);
 	write_attempts(&j, r);

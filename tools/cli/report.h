@@ -24,6 +24,9 @@ struct cli_report {
 	const struct pcore_err *setup_error; /* or NULL */
 	struct pcore_proc_io io;
 	unsigned survivors;
+	const uint64_t *output_bytes; /* of stdout and stderr, where they went through us; or NULL */
+	bool truncated;
+	const char *memory_limit; /* what keeps --memory: "cgroup", "rlimit", or NULL */
 	const struct cli_attempt *attempts; /* the last one is also the report's own */
 	size_t n_attempts;
 };

@@ -164,8 +164,8 @@ static int split_operands(struct map_opts *o, char **words)
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { items_table, jobs_table, output_table, cli_job_place_table, cli_job_time_table, NULL };
-	void *targets[] = { o, o, o, &o->job, &o->job };
+	const struct cli_opt *tables[] = { items_table, jobs_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { o, o, o, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]",
 		.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"

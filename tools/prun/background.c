@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * background.c - prun --detach, and what can be asked of what runs there: --list, --join, --status, --logs, --kill,
+ * --forget.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/cli/jobs.h"
+#include "tools/prun/prun.h"
+
+/* ---- starting ---- */
+
+/* All our own descriptors are close-on-exec: what is not was inherited. */
+static bool was_inherited(const struct prun_opts *o, int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	for (size_t i = 0; i < o->n_pass_fds; i++)
+		if (o->pass_fds[i].ours == fd) /* a further attempt may need it */
+			return false;
+	return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
+static void close_inherited(const struct prun_opts *o)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *d;
+	uint64_t fd;
+
+	while (dir && (d = readdir(dir)))
+		if (pcore_parse_u64(d->d_name, STDERR_FILENO + 1, INT32_MAX, &fd) == 0 && was_inherited(o, (int)fd))
+			(void)pcore_fd_close((int)fd);
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* The caller's terminal, pipes and files are none of ours from here on. Messages go to the job's log. */
+void prun_let_go(const struct prun_opts *opts, int dfd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int log = openat(dfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (null >= 0) {
+		(void)dup3(null, STDIN_FILENO, 0);
+		(void)dup3(null, STDOUT_FILENO, 0);
+	}
+	if (log >= 0)
+		(void)dup3(log, STDERR_FILENO, 0);
+	if (null > STDERR_FILENO)
+		(void)pcore_fd_close(null);
+	if (log > STDERR_FILENO)
+		(void)pcore_fd_close(log);
+	close_inherited(opts);
+}
+
+static void write_status(int dfd, int status)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), "%d\n", status);
+	(void)cli_job_write(dfd, "status", text, strlen(text));
+}
+
+/* In the supervisor. The caller's stderr stays ours until the command has started, so that what goes wrong is read. */
+static int supervise(struct prun_opts *opts, int dfd, int ready_fd, int lock_fd)
+{
+	struct prun_background background = { .dfd = dfd, .ready_fd = ready_fd, .keep_fd = lock_fd };
+	int status;
+
+	(void)setsid();
+	if (cli_job_write_meta(dfd, opts->argv) < 0)
+		return cli_error("cannot write the job's record");
+	status = prun(opts, &background);
+	write_status(dfd, status);
+	return status;
+}
+
+static int start_supervisor(struct prun_opts *opts, int dfd, int lock_fd, pid_t *ret_pid, int *ret_ready_fd)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return cli_error("cannot make a pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid == 0) {
+		(void)pcore_fd_close(ends[0]);
+		cli_exit(supervise(opts, dfd, ends[1], lock_fd));
+	}
+	(void)pcore_fd_close(ends[1]);
+	if (pid < 0) {
+		(void)pcore_fd_close(ends[0]);
+		return cli_error("cannot create a process: %s", strerror(errno));
+	}
+	*ret_pid = pid;
+	*ret_ready_fd = ends[0];
+	return CLI_GO;
+}
+
+static int wait_started(const char *name, int ready_fd)
+{
+	int status = CLI_FAILURE;
+	ssize_t n;
+
+	do
+		n = read(ready_fd, &status, sizeof(status));
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(status) ? status : cli_error("the supervisor of '%s' died", name);
+}
+
+/* Where the command never ran there is nothing to ask for later, and the name is free again. */
+static void forget_unstarted(const char *name, int dfd, pid_t supervisor)
+{
+	if (faccessat(dfd, "pid", F_OK, 0) == 0)
+		return;
+	if (supervisor > 0)
+		(void)waitpid(supervisor, NULL, 0);
+	(void)cli_job_forget(name);
+}
+
+int prun_detach(struct prun_opts *opts)
+{
+	_cleanup_(fd_closep) int dfd = -EBADF;
+	_cleanup_(fd_closep) int lock_fd = -EBADF;
+	_cleanup_(fd_closep) int ready_fd = -EBADF;
+	_cleanup_(freep) char *name = NULL;
+	pid_t supervisor = 0;
+	char line[80];
+	int r = cli_job_create(opts->name, &name, &dfd, &lock_fd);
+
+	if (r != CLI_GO)
+		return r;
+	r = start_supervisor(opts, dfd, lock_fd, &supervisor, &ready_fd);
+	lock_fd = pcore_fd_close(lock_fd);
+	if (r == CLI_GO)
+		r = wait_started(name, ready_fd);
+	if (r != CLI_GO) {
+		forget_unstarted(name, dfd, supervisor);
+		return r;
+	}
+	(void)snprintf(line, sizeof(line), "%s\n", name);
+	return cli_print(line);
+}
+
+/* ---- asking ---- */
+
+static void add_record(struct pcore_buf *b, const struct cli_job_info *i)
+{
+	char time[PCORE_ISO8601_MAX];
+	struct pcore_json j = PCORE_JSON_INIT(b);
+
+	pcore_json_object(&j);
+	pcore_json_key(&j, "name");
+	pcore_json_str(&j, i->name);
+	pcore_json_key(&j, "state");
+	pcore_json_str(&j, cli_job_state_name(i->state));
+	pcore_json_key(&j, "pid");
+	if (i->pid)
+		pcore_json_i64(&j, i->pid);
+	else
+		pcore_json_null(&j);
+	pcore_json_key(&j, "status");
+	if (i->status >= 0)
+		pcore_json_i64(&j, i->status);
+	else
+		pcore_json_null(&j);
+	pcore_json_key(&j, "start");
+	pcore_json_str(&j, i->start_ns ? pcore_iso8601_utc(time, i->start_ns) : NULL);
+	(void)pcore_buf_addf(b, ",\"argv\":%s", i->argv_json ? i->argv_json : "null");
+	if (i->report)
+		(void)pcore_buf_addf(b, ",\"report\":%.*s", (int)strcspn(i->report, "\n"), i->report);
+	pcore_json_object_end(&j);
+	(void)pcore_buf_addc(b, '\n');
+}
+
+static void add_row(struct pcore_buf *b, const struct cli_job_info *i)
+{
+	char status[16] = "-", time[PCORE_ISO8601_MAX] = "-";
+
+	if (i->status >= 0)
+		(void)snprintf(status, sizeof(status), "%d", i->status);
+	if (i->start_ns)
+		(void)pcore_iso8601_utc(time, i->start_ns);
+	(void)pcore_buf_addf(b, "%-16s %-8s %7d %6s  %.19sZ  %s\n", i->name, cli_job_state_name(i->state), i->pid, status, time,
+		i->command ? i->command : "-");
+}
+
+static int list(const struct prun_opts *opts, char *const *names)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf b = PCORE_BUF_INIT(0);
+	int result = CLI_OK;
+
+	if (!opts->json)
+		(void)pcore_buf_addf(&b, "%-16s %-8s %7s %6s  %-20s  %s\n", "NAME", "STATE", "PID", "STATUS", "START", "COMMAND");
+	for (; *names; names++) {
+		struct cli_job_info i;
+		int dfd, r = cli_job_find(*names, &i, &dfd);
+
+		if (r != CLI_GO) {
+			result = r;
+			continue;
+		}
+		if (opts->json)
+			add_record(&b, &i);
+		else
+			add_row(&b, &i);
+		cli_job_info_done(&i);
+		(void)pcore_fd_close(dfd);
+	}
+	if (pcore_buf_terminate(&b) < 0)
+		return cli_error("out of memory");
+	return cli_print(b.data) == CLI_OK ? result : CLI_FAILURE;
+}
+
+static int list_all(const struct prun_opts *opts)
+{
+	char **names = NULL;
+	int r = cli_job_names(&names);
+
+	if (r != CLI_GO)
+		return r;
+	r = list(opts, names);
+	cli_job_names_free(names);
+	return r;
+}
+
+/* Both logs, and the status; what a caller of join wants to see. */
+static int print_result(const char *name)
+{
+	struct cli_job_info i;
+	int dfd, r = cli_job_find(name, &i, &dfd);
+
+	if (r != CLI_GO)
+		return r;
+	r = cli_log_copy(dfd, "stdout", STDOUT_FILENO);
+	if (r < 0)
+		r = cli_error("cannot print the output of '%s': %s", name, strerror(-r));
+	else if ((r = cli_log_copy(dfd, "stderr", STDERR_FILENO)) == 0)
+		r = i.status;
+	if (i.status < 0)
+		r = cli_error("'%s' is lost: its supervisor was killed", name);
+	cli_job_info_done(&i);
+	(void)pcore_fd_close(dfd);
+	return r;
+}
+
+static int check_names(char *const *names)
+{
+	for (; *names; names++) {
+		struct cli_job_info i;
+		int dfd, r = cli_job_find(*names, &i, &dfd);
+
+		if (r != CLI_GO)
+			return r;
+		cli_job_info_done(&i);
+		(void)pcore_fd_close(dfd);
+	}
+	return CLI_GO;
+}
+
+static int join(const struct prun_opts *opts)
+{
+	int64_t deadline = opts->job.timeout == 0 ? INT64_MAX : pcore_ns_add(pcore_now_ns(), opts->job.timeout);
+	size_t n = 0;
+	int result = check_names(opts->argv);
+
+	if (result != CLI_GO)
+		return result;
+	while (opts->argv[n])
+		n++;
+	result = CLI_OK;
+	for (size_t i = 0; i < (opts->any ? 1 : n); i++) {
+		int r = cli_job_wait_any(opts->any ? opts->argv : opts->argv + i, opts->any ? n : 1, deadline);
+
+		if (r == -ETIMEDOUT) {
+			(void)cli_error("'%s' still runs", opts->argv[i]);
+			return CLI_TIMEOUT;
+		}
+		if (r < 0)
+			return cli_error("cannot wait for '%s': %s", opts->argv[i], strerror(-r));
+		r = print_result(opts->argv[opts->any ? (size_t)r : i]);
+		if (result == CLI_OK)
+			result = r;
+	}
+	return result;
+}
+
+static int print_to_end(int fd, int to)
+{
+	char buf[65536];
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = read(fd, buf, sizeof(buf))) != 0)
+		r = n < 0 ? -errno : pcore_fd_write_all(to, buf, (size_t)n);
+	return r;
+}
+
+/* Has another file taken the log's name? */
+static bool was_rotated(int dfd, const char *name, int fd)
+{
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && fstatat(dfd, name, &theirs, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino != theirs.st_ino;
+}
+
+/* Print what has been added to a log since last time. One that has been rotated away is read to its end first. */
+static int print_more(int dfd, const char *name, int *fd, int to)
+{
+	for (;;) {
+		bool rotated = was_rotated(dfd, name, *fd);
+		int r = print_to_end(*fd, to);
+
+		if (r < 0 || !rotated)
+			return r;
+		*fd = pcore_fd_close(*fd);
+		*fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (*fd < 0)
+			return -errno;
+	}
+}
+
+/* The older half of a log, if it has one, else the log. */
+static int open_oldest(int dfd, const char *name)
+{
+	char old[64];
+	int fd;
+
+	(void)snprintf(old, sizeof(old), "%s.old", name);
+	fd = openat(dfd, old, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+static int follow(const char *name, int dfd)
+{
+	static const char *const logs[] = { "stdout", "stderr" };
+	char *const names[] = { (char *)name, NULL };
+	int fds[2] = { -EBADF, -EBADF };
+	int r = 0;
+	bool over = false;
+
+	for (int i = 0; i < 2 && r == 0; i++) {
+		fds[i] = open_oldest(dfd, logs[i]);
+		r = fds[i] < 0 ? fds[i] : 0;
+	}
+	while (r == 0 && !over) {
+		over = cli_job_wait_any(names, 1, pcore_now_ns() + 100 * NS_PER_MS) != -ETIMEDOUT;
+		for (int i = 0; i < 2 && r == 0; i++)
+			r = print_more(dfd, logs[i], &fds[i], i ? STDERR_FILENO : STDOUT_FILENO);
+	}
+	for (int i = 0; i < 2; i++)
+		(void)pcore_fd_close(fds[i]);
+	return r;
+}
+
+static int logs(const struct prun_opts *opts)
+{
+	const char *name = opts->argv[0];
+	struct cli_job_info i;
+	int dfd, r = cli_job_find(name, &i, &dfd);
+
+	if (r != CLI_GO)
+		return r;
+	if (opts->follow && i.state == CLI_JOB_RUNNING)
+		r = follow(name, dfd);
+	else if ((r = cli_log_copy(dfd, "stdout", STDOUT_FILENO)) == 0)
+		r = cli_log_copy(dfd, "stderr", STDERR_FILENO);
+	if (r < 0)
+		r = cli_error("cannot print the output of '%s': %s", name, strerror(-r));
+	cli_job_info_done(&i);
+	(void)pcore_fd_close(dfd);
+	return r;
+}
+
+static int each(const struct prun_opts *opts, int (*act)(const struct prun_opts *, const struct cli_job_info *))
+{
+	int result = CLI_OK;
+
+	for (char *const *name = opts->argv; *name; name++) {
+		struct cli_job_info i;
+		int dfd, r = cli_job_find(*name, &i, &dfd);
+
+		if (r == CLI_GO) {
+			r = act(opts, &i);
+			cli_job_info_done(&i);
+			(void)pcore_fd_close(dfd);
+		}
+		if (result == CLI_OK)
+			result = r;
+	}
+	return result;
+}
+
+static int kill_one(const struct prun_opts *opts, const struct cli_job_info *i)
+{
+	int r = cli_job_signal(i, opts->job.signal);
+
+	if (r == -ESRCH) {
+		(void)cli_error("'%s' does not run", i->name);
+		return CLI_NO;
+	}
+	return r < 0 ? cli_error("cannot signal '%s': %s", i->name, strerror(-r)) : CLI_OK;
+}
+
+static int forget_one(const struct prun_opts *opts, const struct cli_job_info *i)
+{
+	int r = cli_job_forget(i->name);
+
+	(void)opts;
+	if (r == -EBUSY) {
+		(void)cli_error("'%s' still runs (prun --kill ends it)", i->name);
+		return CLI_BUSY;
+	}
+	return r < 0 ? cli_error("cannot forget '%s': %s", i->name, strerror(-r)) : CLI_OK;
+}
+
+int prun_verb(struct prun_opts *opts)
+{
+	switch (opts->verb) {
+	case PRUN_LIST:
+		return list_all(opts);
+	case PRUN_JOIN:
+		return join(opts);
+	case PRUN_STATUS:
+		return list(opts, opts->argv);
+	case PRUN_LOGS:
+		return logs(opts);
+	case PRUN_KILL:
+		return each(opts, kill_one);
+	case PRUN_FORGET:
+		return each(opts, forget_one);
+	case PRUN_RUN:
+		break;
+	}
+	return CLI_FAILURE;
+}
