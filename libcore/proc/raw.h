@@ -91,7 +91,16 @@ static inline uint64_t raw_sigbit(int sig)
 	return UINT64_C(1) << (sig - 1);
 }
 
-/* clone.S: make a process that runs fn(arg) on the given stack; fn never returns. The new pid or -errno. */
+/* What getdents64 fills a buffer with. */
+struct raw_dirent {
+	uint64_t ino;
+	int64_t off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
+/* clone_*.S: make a process that runs fn(arg) on the given stack; fn never returns. The new pid or -errno. */
 long pcore_clone3(struct clone_args *args, size_t size, void (*fn)(void *), void *arg);
 long pcore_clone(unsigned long flags, void *stack_top, int *pidfd, void (*fn)(void *), void *arg);
 

@@ -43,14 +43,6 @@ static int reset_signals(struct raw_child *c)
 	return 0;
 }
 
-struct raw_dirent {
-	uint64_t ino;
-	int64_t off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
 /* Where close_range is refused: every number that /proc lists, or else every number there can be. */
 static void cloexec_each(void)
 {

@@ -139,14 +139,6 @@ static size_t add_children(struct raw_sup *s, size_t n, pid_t pid, pid_t tid)
 	return n;
 }
 
-struct raw_dirent {
-	uint64_t ino;
-	int64_t off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
 static size_t add_all_children(struct raw_sup *s, size_t n, pid_t pid)
 {
 	char path[64], buf[1024] __attribute__((aligned(8)));
