@@ -432,6 +432,21 @@ until_end='while [ ! -e end ]; do sleep 0.02; done'
 	[ -z "$(ls real)" ]
 }
 
+@test "a --detach that is killed while it waits leaves no supervisor" {
+	prun --lock busy sh -c 'touch held; while [ ! -e end ]; do sleep 0.02; done' 3>&- &
+	holder=$!
+	wait_for 5 exists held
+	prun --detach=late --lock busy touch ran 3>&- &
+	wait_for 5 exists rt/jobs/late/meta
+	supervisor=$(sed -n 's/^supervisor //p' rt/jobs/late/meta)
+	kill -TERM $!
+	ends 143 $!
+	wait_for 5 gone "$supervisor"
+	touch end
+	ends 0 $holder
+	[ ! -e ran ]
+}
+
 @test "a job's directory that is a symbolic link is not followed" {
 	run -0 prun --detach=a true
 	run -0 prun --join a

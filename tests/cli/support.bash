@@ -90,7 +90,9 @@ wait_for() {
 
 exists() { [ -e "$1" ]; }
 nonempty() { [ -s "$1" ]; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
+gone() { # a zombie counts: whoever has to reap it may be late
+	! kill -0 "$1" 2>/dev/null || state_is "$1" Z
+}
 state_is() { [ "$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)" = "$2" ]; }
 lines_are() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ void prun_let_go(const struct prun_opts *opts, int dfd)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int log = openat(dfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
+	(void)prctl(PR_SET_PDEATHSIG, 0);
 	if (null >= 0) {
 		(void)dup3(null, STDIN_FILENO, 0);
 		(void)dup3(null, STDOUT_FILENO, 0);
@@ -71,12 +73,16 @@ static void write_status(int dfd, int status)
 }
 
 /* In the supervisor. The caller's stderr stays ours until the command has started, so that what goes wrong is read. */
-static int supervise(struct prun_opts *opts, int dfd, int ready_fd, int lock_fd)
+static int supervise(struct prun_opts *opts, pid_t waiting, int dfd, int ready_fd, int lock_fd)
 {
 	struct prun_background background = { .dfd = dfd, .ready_fd = ready_fd, .keep_fd = lock_fd };
 	int status;
 
 	(void)setsid();
+	/* Until the command has started we are part of the prun that waits, and ^C there ends us too. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != waiting)
+		return CLI_FAILURE;
 	if (cli_job_write_meta(dfd, opts->argv) < 0)
 		return cli_error("cannot write the job's record");
 	status = prun(opts, &background);
@@ -86,15 +92,15 @@ static int supervise(struct prun_opts *opts, int dfd, int ready_fd, int lock_fd)
 
 static int start_supervisor(struct prun_opts *opts, int dfd, int lock_fd, pid_t *ret_pid, int *ret_ready_fd)
 {
+	pid_t pid, waiting = getpid();
 	int ends[2];
-	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return cli_error("cannot make a pipe: %s", strerror(errno));
 	pid = fork();
 	if (pid == 0) {
 		(void)pcore_fd_close(ends[0]);
-		cli_exit(supervise(opts, dfd, ends[1], lock_fd));
+		cli_exit(supervise(opts, waiting, dfd, ends[1], lock_fd));
 	}
 	(void)pcore_fd_close(ends[1]);
 	if (pid < 0) {

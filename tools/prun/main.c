@@ -270,7 +270,7 @@ static int parse_options(struct prun_opts *o, int argc, char **argv)
 		again_table, lock_table, background_table, prun_sandbox_table, tree_table, NULL };
 	void *targets[] = { o, &o->job, &o->job, o, &o->job, o, o, o, o, o };
 	struct cli_opts spec = {
-		.usage = "prun [options] COMMAND [ARG...]\n       prun --list | --join NAME... | --status NAME... | --logs NAME | --kill NAME... | --forget NAME...",
+		.usage = "prun [options] COMMAND [ARG...]\nprun --list | --join NAME... | --status NAME... | --logs NAME | --kill NAME... | --forget NAME...",
 		.summary = "Run one command under control; options end at COMMAND.",
 		.tables = tables,
 		.targets = targets,
