@@ -262,7 +262,7 @@ until_end='while [ ! -e end ]; do sleep 0.02; done'
 		wait_for 5 lines_are f 3
 		run -0 "${as_user[@]}" prun --kill a
 		run -143 "${as_user[@]}" prun --join a
-		leaves_nothing
+		wait_for 3 nothing_left # the supervisor may be at its last exit
 		run -1 "${as_user[@]}" prun --kill a
 		[[ "$output" == "prun: 'a' does not run" ]]
 		rm -f f
