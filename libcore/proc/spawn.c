@@ -257,17 +257,13 @@ static int dup_floor(const struct fd_plan *plan)
 	return floor;
 }
 
-int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct pcore_err *err)
+/* What the description says to the child; descriptors, limits and paths are the caller's to add. */
+static struct raw_child describe_child(const struct pcore_proc_spec *spec)
 {
-	_cleanup_(freep) const char **paths = NULL;
-	struct raw_limit raw_limits[PCORE_PROC_LIMITS_MAX];
-	struct fd_plan plan = { .n = 0 };
-	struct raw_child child = {
+	return (struct raw_child){
 		.argv = spec->argv,
 		.envp = spec->envp,
 		.chdir = spec->chdir,
-		.dups = plan.dups,
-		.limits = raw_limits,
 		.n_limits = spec->n_limits,
 		.affinity = spec->affinity,
 		.keep_ignored = spec->keep_ignored,
@@ -294,6 +290,14 @@ int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t 
 		.pdeathsig = spec->pdeathsig,
 		.sandbox = spec->sandbox,
 	};
+}
+
+int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct pcore_err *err)
+{
+	_cleanup_(freep) const char **paths = NULL;
+	struct raw_limit raw_limits[PCORE_PROC_LIMITS_MAX];
+	struct fd_plan plan = { .n = 0 };
+	struct raw_child child = describe_child(spec);
 	int dumpable = spec->set_uid || spec->set_gid ? prctl(PR_GET_DUMPABLE) : 0;
 	struct raw_spawn s = { .child = &child, .cgroup_fd = -1, .pidfd = -EBADF };
 	int r;
@@ -310,18 +314,22 @@ int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t 
 		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");
 
 	child.paths = paths;
+	child.limits = raw_limits;
 	child.oom_adj_len = (size_t)snprintf(child.oom_adj, sizeof(child.oom_adj), "%d", spec->oom_adj);
 	r = plan_fds(&plan, spec, err);
 	if (r < 0)
 		return r;
 
+	child.dups = plan.dups;
 	child.n_dups = plan.n;
 	child.dup_floor = dup_floor(&plan);
 	r = pcore_fault("spawn", NULL);
-	if (r < 0)
-		(void)(child.code = r), child.step = PCORE_STEP_CLONE;
-	else
+	if (r == 0) {
 		r = pcore_tree_spawn(t, &s);
+	} else {
+		child.code = r;
+		child.step = PCORE_STEP_CLONE;
+	}
 	if (dumpable == 1) /* the child's change of ids took it from the memory we shared */
 		(void)prctl(PR_SET_DUMPABLE, 1);
 	plan_close(&plan);
