@@ -65,6 +65,8 @@ excludes() {
 @test "--capture prints the output of the last attempt only" {
 	run -1 prun --capture --retry 2 --retry-delay 0 sh -c 'echo x >>n; wc -l <n; false'
 	[ "$output" = 3 ]
+	run -1 prun --quiet-success --retry 1 --retry-delay 0 sh -c 'echo try; exit 1'
+	[ "$output" = try ]
 }
 
 @test "--capture to a full disk or a reader that is gone" {

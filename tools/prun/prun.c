@@ -117,7 +117,7 @@ static void settle(struct run *r)
 	}
 	a = verdict(r);
 	if (try_again(r, a)) {
-		if (r->use_output && r->opts->capture)
+		if (r->use_output && r->output.spec.capture)
 			output_forget(&r->output);
 		at = pcore_ns_add(pcore_now_ns(), r->retry_delay);
 		r->retry_delay = (double)r->retry_delay * r->opts->backoff < (double)INT64_MAX / 2
@@ -193,11 +193,16 @@ static void part_ended(void *ctx)
 static void output_failed(void *ctx, int fd, int error)
 {
 	struct run *r = ctx;
-	const char *where = fd == STDOUT_FILENO ? "standard output" : fd == STDERR_FILENO ? "standard error" : r->opts->tee;
+	const char *why = strerror(-error);
 
-	if (error != -EPIPE || fd > STDERR_FILENO) {
+	if (error != -EPIPE || fd > STDERR_FILENO) { /* a reader that left is told nothing */
 		r->failed = true;
-		(void)cli_error("cannot write to '%s': %s", where ? where : "the log", strerror(-error));
+		if (fd <= STDERR_FILENO)
+			(void)cli_error("cannot write to standard %s: %s", fd == STDOUT_FILENO ? "output" : "error", why);
+		else if (r->opts->tee)
+			(void)cli_error("cannot write to '%s': %s", r->opts->tee, why);
+		else
+			(void)cli_error("cannot write to the log: %s", why);
 	}
 	end_sides(r);
 }
