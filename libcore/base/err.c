@@ -34,7 +34,6 @@ static const char *const step_names[] = {
 	[PCORE_STEP_GROUP] = "group",
 	[PCORE_STEP_USER] = "user",
 	[PCORE_STEP_PDEATHSIG] = "pdeathsig",
-	[PCORE_STEP_CLOSE] = "close",
 	[PCORE_STEP_MOUNT] = "mount",
 	[PCORE_STEP_CAPS] = "capabilities",
 	[PCORE_STEP_NO_NEW_PRIVS] = "no-new-privs",

@@ -34,7 +34,6 @@ enum pcore_step {
 	PCORE_STEP_GROUP,	/* setresgid */
 	PCORE_STEP_USER,	/* setresuid, or it could be undone */
 	PCORE_STEP_PDEATHSIG,
-	PCORE_STEP_CLOSE,	/* closing the other descriptors */
 	PCORE_STEP_MOUNT,	/* subject: where */
 	PCORE_STEP_CAPS,	/* subject: the capability that cannot be had, or "" */
 	PCORE_STEP_NO_NEW_PRIVS,

@@ -148,7 +148,6 @@ static const struct step_words {
 	[PCORE_STEP_GROUP] = { "set --group", NULL },
 	[PCORE_STEP_USER] = { "set --user", NULL },
 	[PCORE_STEP_PDEATHSIG] = { "set the parent-death signal", NULL },
-	[PCORE_STEP_CLOSE] = { "close the other descriptors", NULL },
 	[PCORE_STEP_MOUNT] = { "mount what the sandbox needs at", "'" },
 	[PCORE_STEP_CAPS] = { "set capability", "'" },
 	[PCORE_STEP_NO_NEW_PRIVS] = { "give up new privileges", NULL },

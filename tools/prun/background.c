@@ -73,9 +73,9 @@ static void write_status(int dfd, int status)
 }
 
 /* In the supervisor. The caller's stderr stays ours until the command has started, so that what goes wrong is read. */
-static int supervise(struct prun_opts *opts, pid_t waiting, int dfd, int ready_fd, int lock_fd)
+static int supervise(struct prun_opts *opts, pid_t waiting, int dfd, int ready_fd)
 {
-	struct prun_background background = { .dfd = dfd, .ready_fd = ready_fd, .keep_fd = lock_fd };
+	struct prun_background background = { .dfd = dfd, .ready_fd = ready_fd };
 	int status;
 
 	(void)setsid();
@@ -90,7 +90,8 @@ static int supervise(struct prun_opts *opts, pid_t waiting, int dfd, int ready_f
 	return status;
 }
 
-static int start_supervisor(struct prun_opts *opts, int dfd, int lock_fd, pid_t *ret_pid, int *ret_ready_fd)
+/* The supervisor inherits the job's lock and holds it as long as it lives. */
+static int start_supervisor(struct prun_opts *opts, int dfd, pid_t *ret_pid, int *ret_ready_fd)
 {
 	pid_t pid, waiting = getpid();
 	int ends[2];
@@ -100,7 +101,7 @@ static int start_supervisor(struct prun_opts *opts, int dfd, int lock_fd, pid_t 
 	pid = fork();
 	if (pid == 0) {
 		(void)pcore_fd_close(ends[0]);
-		cli_exit(supervise(opts, waiting, dfd, ends[1], lock_fd));
+		cli_exit(supervise(opts, waiting, dfd, ends[1]));
 	}
 	(void)pcore_fd_close(ends[1]);
 	if (pid < 0) {
@@ -145,7 +146,7 @@ int prun_detach(struct prun_opts *opts)
 
 	if (r != CLI_GO)
 		return r;
-	r = start_supervisor(opts, dfd, lock_fd, &supervisor, &ready_fd);
+	r = start_supervisor(opts, dfd, &supervisor, &ready_fd);
 	lock_fd = pcore_fd_close(lock_fd);
 	if (r == CLI_GO)
 		r = wait_started(name, ready_fd);

@@ -60,7 +60,7 @@ struct prun_opts {
 	int64_t ready_timeout;
 	bool detach;
 	const char *name; /* of --detach=NAME */
-	bool json, any, follow, signal_given;
+	bool json, any, follow;
 
 	const char *lock, *semaphore;
 	bool shared, wait_given;
@@ -79,7 +79,6 @@ struct prun_opts {
 struct prun_background {
 	int dfd;      /* of the job's directory */
 	int ready_fd; /* to the prun that waits for us: one int, CLI_GO or the status to leave with */
-	int keep_fd;  /* the job's lock */
 };
 
 /* Run it. The status to exit with; where the command died of a signal, this does too. background is NULL in the
