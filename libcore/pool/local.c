@@ -179,6 +179,7 @@ static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct 
 
 	run->job = job;
 	run->closed = false;
+	job->result.start_ns = pcore_clock_ns(CLOCK_REALTIME);
 	r = spawn(l, run, fds, err);
 	if (r < 0) {
 		run->job = NULL;

@@ -30,6 +30,7 @@ struct pcore_pool {
 	struct pcore_pool_counts counts;
 	uint64_t next_seq;
 	uint64_t *slots; /* a bit a slot, set: taken */
+	size_t n_slot_words;
 
 	unsigned limit;		/* running at a time: spec.jobs, lowered by shortages */
 	unsigned since_lowered; /* jobs finished since */
@@ -37,7 +38,7 @@ struct pcore_pool {
 	int64_t next_start;	/* monotonic: not before */
 
 	enum pcore_pool_stop stopping;
-	bool source_dry, idle;
+	bool held, source_dry, idle;
 	int halt_status;
 
 	struct pcore_op work_op; /* dispatch soon, or at a time */
@@ -114,10 +115,17 @@ void pcore_pool_kick(struct pcore_pool *p)
 
 /* ---- slots ---- */
 
+static bool shares_out_slots(const struct pcore_pool *p)
+{
+	return !p->ex->ops->has_room;
+}
+
 static unsigned take_slot(struct pcore_pool *p)
 {
+	if (!shares_out_slots(p))
+		return 0;
 	for (unsigned i = 0;; i++) {
-		assert(i < (p->spec.jobs + 63) / 64);
+		assert(i < p->n_slot_words);
 		if (p->slots[i] != UINT64_MAX) {
 			unsigned bit = (unsigned)__builtin_ctzll(~p->slots[i]);
 
@@ -129,6 +137,8 @@ static unsigned take_slot(struct pcore_pool *p)
 
 static void give_slot(struct pcore_pool *p, unsigned slot)
 {
+	if (!shares_out_slots(p))
+		return;
 	assert(slot > 0);
 	p->slots[(slot - 1) / 64] &= ~(UINT64_C(1) << ((slot - 1) % 64));
 }
@@ -198,6 +208,8 @@ static void lower_limit(struct pcore_pool *p, int error)
 {
 	unsigned limit = p->counts.running ? p->counts.running : 1;
 
+	if (!shares_out_slots(p))
+		return;
 	if (limit < p->limit && p->owner.limited)
 		p->owner.limited(p->ctx, limit, error);
 	p->limit = limit < p->limit ? limit : p->limit;
@@ -230,7 +242,7 @@ static bool start(struct pcore_pool *p, struct pcore_job *job)
 
 	job->attempt++;
 	job->slot = take_slot(p);
-	job->result = (struct pcore_job_result){ .start_ns = pcore_clock_ns(CLOCK_REALTIME) };
+	job->result = (struct pcore_job_result){ .start_ns = 0 };
 	job->state = PCORE_JOB_RUNNING;
 	r = p->ex->ops->start(p->ex, job, &err);
 	if (r == 0) {
@@ -260,8 +272,11 @@ static bool start(struct pcore_pool *p, struct pcore_job *job)
 
 static bool has_room(const struct pcore_pool *p)
 {
-	return p->stopping == PCORE_POOL_RUN && p->counts.running < p->limit &&
-	       p->counts.running + p->counts.exited < p->spec.jobs + p->spec.lingering;
+	if (p->stopping != PCORE_POOL_RUN)
+		return false;
+	if (p->ex->ops->has_room)
+		return p->ex->ops->has_room(p->ex);
+	return p->counts.running < p->limit && p->counts.running + p->counts.exited < p->spec.jobs + p->spec.lingering;
 }
 
 static void ripen(struct pcore_pool *p, int64_t now)
@@ -294,7 +309,10 @@ static struct pcore_job *next_job(struct pcore_pool *p)
 	if (r <= 0)
 		return NULL;
 
-	job->seq = ++p->next_seq;
+	assert(job->seq == 0 || job->seq > p->next_seq);
+
+	p->next_seq = job->seq ? job->seq : p->next_seq + 1;
+	job->seq = p->next_seq;
 	job->attempt = 0;
 	job->state = PCORE_JOB_NEW;
 	pcore_list_init(&job->link);
@@ -303,14 +321,20 @@ static struct pcore_job *next_job(struct pcore_pool *p)
 	return job;
 }
 
+static bool no_more_jobs(const struct pcore_pool *p)
+{
+	return p->stopping != PCORE_POOL_RUN || (p->source_dry && pcore_list_empty(&p->ready));
+}
+
 static bool nothing_left(const struct pcore_pool *p)
 {
-	return (p->source_dry || p->stopping != PCORE_POOL_RUN) && !p->counts.running && !p->counts.exited &&
-	       !p->counts.waiting && pcore_list_empty(&p->ready);
+	return no_more_jobs(p) && !p->counts.running && !p->counts.exited && !p->counts.waiting &&
+	       !(p->ex->ops->busy && p->ex->ops->busy(p->ex));
 }
 
 static void dispatch(struct pcore_pool *p)
 {
+	const struct pcore_executor_ops *ops = p->ex->ops;
 	int64_t now = pcore_now_ns();
 	struct pcore_job *job;
 
@@ -322,13 +346,17 @@ static void dispatch(struct pcore_pool *p)
 	if (p->next_start && p->next_start <= now)
 		p->next_start = 0;
 	while (has_room(p) && (job = next_job(p))) {
-		if (p->next_start) { /* it has to wait; but now we know that there is one */
+		if (p->held || p->next_start) { /* it has to wait; but now we know that there is one */
 			pcore_list_add_head(&p->ready, &job->link);
 			break;
 		}
 		if (!start(p, job))
 			break;
 	}
+	if (ops->flush)
+		ops->flush(p->ex);
+	if (ops->close && no_more_jobs(p))
+		ops->close(p->ex, p->stopping);
 	if (nothing_left(p)) {
 		p->idle = true;
 		if (pcore_op_live(&p->work_op))
@@ -340,6 +368,27 @@ static void dispatch(struct pcore_pool *p)
 }
 
 /* ---- from the executor ---- */
+
+/* Jobs that wait for another attempt will not have one: they failed. Those that never started go back as they are. */
+static void give_back(struct pcore_pool *p)
+{
+	struct pcore_heap_node *top;
+	struct pcore_list *node;
+
+	while ((top = pcore_heap_top(&p->retries))) {
+		pcore_heap_remove(&p->retries, top);
+		p->counts.waiting--;
+		deliver(p, container_of(top, struct pcore_job, retry));
+	}
+	while ((node = pcore_list_pop(&p->ready))) {
+		struct pcore_job *job = container_of(node, struct pcore_job, link);
+
+		if (job->attempt > 0)
+			deliver(p, job);
+		else
+			p->owner.done(p->ctx, job);
+	}
+}
 
 bool pcore_pool_output(struct pcore_pool *p, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
 {
@@ -375,33 +424,29 @@ void pcore_pool_finished(struct pcore_pool *p, struct pcore_job *job)
 	pcore_pool_kick(p);
 }
 
+void pcore_pool_handed_back(struct pcore_pool *p, struct pcore_job *job)
+{
+	assert(job->state == PCORE_JOB_RUNNING);
+	assert(p->counts.running > 0);
+
+	p->counts.running--;
+	pcore_list_del(&job->link);
+	give_slot(p, job->slot);
+	job->attempt--;
+	job->state = PCORE_JOB_NEW;
+	job->result = (struct pcore_job_result){ .start_ns = 0 };
+	pcore_list_add_head(&p->ready, &job->link);
+	if (p->stopping != PCORE_POOL_RUN)
+		give_back(p);
+	pcore_pool_kick(p);
+}
+
 /* ---- from the owner ---- */
 
 void pcore_pool_resume(struct pcore_pool *p, struct pcore_job *job)
 {
 	if (job->state == PCORE_JOB_RUNNING || job->state == PCORE_JOB_EXITED)
 		p->ex->ops->resume(p->ex, job);
-}
-
-/* Jobs that wait for another attempt will not have one: they failed. Those that never started go back as they are. */
-static void give_back(struct pcore_pool *p)
-{
-	struct pcore_heap_node *top;
-	struct pcore_list *node;
-
-	while ((top = pcore_heap_top(&p->retries))) {
-		pcore_heap_remove(&p->retries, top);
-		p->counts.waiting--;
-		deliver(p, container_of(top, struct pcore_job, retry));
-	}
-	while ((node = pcore_list_pop(&p->ready))) {
-		struct pcore_job *job = container_of(node, struct pcore_job, link);
-
-		if (job->attempt > 0)
-			deliver(p, job);
-		else
-			p->owner.done(p->ctx, job);
-	}
 }
 
 void pcore_pool_stop(struct pcore_pool *p, enum pcore_pool_stop how)
@@ -425,6 +470,36 @@ void pcore_pool_stop(struct pcore_pool *p, enum pcore_pool_stop how)
 		}
 	}
 	pcore_pool_kick(p);
+}
+
+int pcore_pool_set_jobs(struct pcore_pool *p, unsigned jobs)
+{
+	size_t n = (jobs + 63) / 64;
+	int r = p->ex->ops->resize ? p->ex->ops->resize(p->ex, jobs) : 0;
+
+	if (r < 0)
+		return r;
+	if (n > p->n_slot_words) {
+		uint64_t *slots = realloc(p->slots, n * sizeof(*slots));
+
+		if (!slots)
+			return -ENOMEM;
+		memset(slots + p->n_slot_words, 0, (n - p->n_slot_words) * sizeof(*slots));
+		p->slots = slots;
+		p->n_slot_words = n;
+	}
+	if (p->limit == p->spec.jobs || p->limit > jobs) /* else a shortage lowered it, and it rises by itself */
+		p->limit = jobs;
+	p->spec.jobs = jobs;
+	pcore_pool_kick(p);
+	return 0;
+}
+
+void pcore_pool_hold(struct pcore_pool *p, bool hold)
+{
+	p->held = hold;
+	if (!hold)
+		pcore_pool_kick(p);
 }
 
 void pcore_pool_signal(struct pcore_pool *p, int sig)
@@ -459,7 +534,8 @@ int pcore_pool_new(struct pcore_pool **ret, struct pcore_loop *lp, const struct 
 	if (!p)
 		return -ENOMEM;
 
-	p->slots = calloc((spec->jobs + 63) / 64, sizeof(*p->slots));
+	p->n_slot_words = (spec->jobs + 63) / 64;
+	p->slots = calloc(p->n_slot_words, sizeof(*p->slots));
 	if (!p->slots) {
 		free(p);
 		return -ENOMEM;

@@ -35,10 +35,10 @@ struct pcore_job_result {
 	int64_t wall_ns;
 };
 
-/* Embedded in the owner's job. The owner zeroes it; the dispatcher numbers it. */
+/* Embedded in the owner's job. The owner zeroes it; the dispatcher numbers it, unless the owner did. */
 struct pcore_job {
-	uint64_t seq;	  /* from 1, in the order of next() */
-	unsigned slot;	  /* from 1: no two running jobs have the same */
+	uint64_t seq;	  /* from 1, rising in the order of next() */
+	unsigned slot;	  /* from 1: no two running jobs have the same, unless the executor shares slots out by itself */
 	unsigned attempt; /* from 1 */
 	enum pcore_job_state state;
 	struct pcore_job_result result;
@@ -52,6 +52,13 @@ struct pcore_job {
 bool pcore_job_succeeded(const struct pcore_job *job);
 int pcore_job_status(const struct pcore_job *job);
 
+enum pcore_pool_stop {
+	PCORE_POOL_RUN,
+	PCORE_POOL_DRAIN, /* start no more, let the running ones finish; failed ones are not tried again */
+	PCORE_POOL_END,	  /* and ask the running ones to end */
+	PCORE_POOL_KILL,  /* and kill them */
+};
+
 enum pcore_job_stream { PCORE_JOB_STDOUT, PCORE_JOB_STDERR };
 
 /* What the executor does for the dispatcher. */
@@ -64,6 +71,13 @@ struct pcore_executor_ops {
 	void (*kill)(struct pcore_executor *ex, struct pcore_job *job);
 	void (*resume)(struct pcore_executor *ex, struct pcore_job *job);  /* its output was refused; there is room again */
 	void (*free)(struct pcore_executor *ex); /* with no job in it */
+
+	/* For executors whose processes outlive a job and take jobs in advance; all or none. These set job->slot. */
+	bool (*has_room)(const struct pcore_executor *ex);	/* for one job more: this decides, not the number running */
+	void (*flush)(struct pcore_executor *ex);		/* no more are started for the moment */
+	void (*close)(struct pcore_executor *ex, enum pcore_pool_stop how); /* no job comes any more; may be said again */
+	bool (*busy)(const struct pcore_executor *ex);		/* something lives on without a job: not idle yet */
+	int (*resize)(struct pcore_executor *ex, unsigned jobs); /* 0, -ENOMEM */
 };
 
 /* Embedded first in an executor. */
@@ -74,7 +88,8 @@ struct pcore_executor {
 
 /* What the dispatcher asks of and tells the owner. */
 struct pcore_pool_owner {
-	/* The next job: 1; 0 when there is none now (pcore_pool_kick() when there is); -ENODATA when there will be none. */
+	/* The next job: 1; 0 when there is none now (pcore_pool_kick() when there is); -ENODATA when there will be none. With
+	 * job->seq 0 it gets the next number; the owner may leave numbers out by setting a greater one. */
 	int (*next)(void *ctx, struct pcore_job **ret);
 	void (*started)(void *ctx, struct pcore_job *job); /* an attempt; may be NULL */
 	/* Output as it comes. False: the bytes were taken, but no more now; pcore_pool_resume() when there is room. */
@@ -116,15 +131,14 @@ void pcore_pool_free(struct pcore_pool *p); /* after idle(), or before the first
 /* Start what can be started. From the loop or before it runs. */
 void pcore_pool_kick(struct pcore_pool *p);
 
+/* Change how many run at a time; 0: none is started. What runs goes on. 0, -ENOMEM. */
+int pcore_pool_set_jobs(struct pcore_pool *p, unsigned jobs);
+
+/* Start nothing as long as it is held. A source without a job is still found out. */
+void pcore_pool_hold(struct pcore_pool *p, bool hold);
+
 /* A job whose output was refused may go on. */
 void pcore_pool_resume(struct pcore_pool *p, struct pcore_job *job);
-
-enum pcore_pool_stop {
-	PCORE_POOL_RUN,
-	PCORE_POOL_DRAIN, /* start no more, let the running ones finish; failed ones are not tried again */
-	PCORE_POOL_END,	  /* and ask the running ones to end */
-	PCORE_POOL_KILL,  /* and kill them */
-};
 
 /* Stop; never back to a milder one. Jobs that were not started yet are handed back undone (state NEW); those that wait for
  * another attempt have failed. */
@@ -144,6 +158,9 @@ int pcore_pool_halt_status(const struct pcore_pool *p);
 bool pcore_pool_output(struct pcore_pool *p, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len);
 void pcore_pool_exited(struct pcore_pool *p, struct pcore_job *job);   /* job->result is filled in */
 void pcore_pool_finished(struct pcore_pool *p, struct pcore_job *job); /* nothing more comes of it */
+
+/* A running job was not begun after all: it is started again, and this was no attempt. Of several, the last one first. */
+void pcore_pool_handed_back(struct pcore_pool *p, struct pcore_job *job);
 
 /* ---- the local executor: processes of this machine ---- */
 

@@ -407,6 +407,118 @@ static void two_starts_are_a_delay_apart(void **state)
 	free_pool();
 }
 
+/* ---- while it runs ---- */
+
+static void an_owner_may_leave_numbers_out(void **state)
+{
+	(void)state;
+	make_pool(3, &(struct pcore_pool_spec){ .jobs = 1, .lingering = 1 });
+	log_.jobs[2].seq = 7;
+	expect_after("n1 s1");
+	ends(1, 0);
+	expect_after("d1=0 n2 s7");
+	exits(2, 0);
+	finishes(2);
+	expect_after("d7=0 n3 s8");
+	ends(3, 0);
+	expect_after("d8=0 idle");
+	free_pool();
+}
+
+static void more_jobs_run_when_the_number_is_raised_and_fewer_when_it_is_lowered(void **state)
+{
+	(void)state;
+	make_pool(9, &(struct pcore_pool_spec){ .jobs = 1, .lingering = 8 });
+	expect_after("n1 s1");
+	assert_int_equal(pcore_pool_set_jobs(pool, 3), 0);
+	expect_after("n2 s2 n3 s3");
+	assert_int_equal(log_.jobs[3].slot, 3);
+	assert_int_equal(pcore_pool_set_jobs(pool, 2), 0);
+	ends(1, 0);
+	expect_after("d1=0");
+	ends(2, 0);
+	expect_after("d2=0 n4 s4");
+	assert_int_equal(log_.jobs[4].slot, 1);
+	assert_int_equal(pcore_pool_set_jobs(pool, 0), 0);
+	ends(3, 0);
+	ends(4, 0);
+	expect_after("d3=0 d4=0");
+	assert_int_equal(pcore_pool_set_jobs(pool, 64), 0);
+	expect_after("n5 s5 n6 s6 n7 s7 n8 s8 n9 s9");
+	for (uint64_t i = 5; i <= 9; i++)
+		ends(i, 0);
+	expect_after("d5=0 d6=0 d7=0 d8=0 d9=0 idle");
+	free_pool();
+}
+
+static void a_lowered_limit_is_not_raised_by_setting_the_number(void **state)
+{
+	(void)state;
+	make_pool(4, &(struct pcore_pool_spec){ .jobs = 3, .lingering = 8 });
+	fake.start_error = -EAGAIN;
+	expect_after("n1 s1 n2 s2 n3 s3");
+	ends(1, 0);
+	fake.n_errors = 1;
+	expect_after("d1=0 n4 L2");
+	assert_int_equal(pcore_pool_set_jobs(pool, 5), 0);
+	expect_after("");
+	ends(2, 0);
+	expect_after("d2=0 s4");
+	ends(3, 0);
+	ends(4, 0);
+	expect_after("d3=0 d4=0 idle");
+	free_pool();
+}
+
+static void a_held_pool_starts_nothing_but_finds_the_end(void **state)
+{
+	(void)state;
+	make_pool(3, &(struct pcore_pool_spec){ .jobs = 2, .lingering = 2 });
+	pcore_pool_hold(pool, true);
+	expect_after("n1");
+	pcore_pool_kick(pool);
+	expect_after("");
+	pcore_pool_hold(pool, false);
+	expect_after("s1 n2 s2");
+	pcore_pool_hold(pool, true);
+	ends(1, 0);
+	ends(2, 0);
+	expect_after("d1=0 d2=0 n3");
+	pcore_pool_stop(pool, PCORE_POOL_DRAIN);
+	expect_after("d3- idle");
+	free_pool();
+	make_pool(0, &(struct pcore_pool_spec){ .jobs = 2 });
+	pcore_pool_hold(pool, true);
+	expect_after("idle");
+	free_pool();
+}
+
+static void hands_back(uint64_t seq)
+{
+	log_.slots &= ~(UINT64_C(1) << (log_.jobs[seq].slot - 1));
+	log_.running--;
+	pcore_pool_handed_back(pool, &log_.jobs[seq]);
+}
+
+static void a_job_that_is_handed_back_is_started_again_as_the_same_attempt(void **state)
+{
+	(void)state;
+	make_pool(3, &(struct pcore_pool_spec){ .jobs = 2, .lingering = 2 });
+	expect_after("n1 s1 n2 s2");
+	hands_back(2);
+	hands_back(1);
+	expect_after("s1 s2");
+	assert_int_equal(log_.jobs[1].attempt, 1);
+	ends(1, 0);
+	expect_after("d1=0 n3 s3");
+	pcore_pool_stop(pool, PCORE_POOL_DRAIN);
+	hands_back(3);
+	expect_after("d3-");
+	ends(2, 0);
+	expect_after("d2=0 idle");
+	free_pool();
+}
+
 /* ---- retry ---- */
 
 static void a_failed_job_is_tried_again_so_many_times(void **state)
@@ -1100,6 +1212,11 @@ static const struct CMUnitTest tests[] = {
 	TREE_TEST(no_two_running_jobs_share_a_slot),
 	TREE_TEST(output_and_resume_are_passed_on),
 	TREE_TEST(two_starts_are_a_delay_apart),
+	TREE_TEST(an_owner_may_leave_numbers_out),
+	TREE_TEST(more_jobs_run_when_the_number_is_raised_and_fewer_when_it_is_lowered),
+	TREE_TEST(a_lowered_limit_is_not_raised_by_setting_the_number),
+	TREE_TEST(a_held_pool_starts_nothing_but_finds_the_end),
+	TREE_TEST(a_job_that_is_handed_back_is_started_again_as_the_same_attempt),
 	TREE_TEST(a_failed_job_is_tried_again_so_many_times),
 	TREE_TEST(others_run_while_a_failed_one_waits),
 	TREE_TEST(what_cannot_be_run_is_not_tried_again),
