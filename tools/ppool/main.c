@@ -2,6 +2,7 @@
 /*
  * ppool - a pool of jobs: options, then one call.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/ppool/ppool.h"
@@ -97,15 +98,6 @@ static int set_halt(void *opts, const char *name, const char *value)
 	return 0;
 }
 
-static const struct cli_opt items_table[] = {
-	{ .name = "Items", .kind = CLI_OPT_HEADING },
-	{ .name = "null", .letter = '0', .kind = CLI_OPT_FLAG, .offset = AT(null), .help = "items end with a NUL byte" },
-	{ .name = "delimiter", .letter = 'd', .kind = CLI_OPT_STRING, .arg = "DELIM", .offset = AT(delimiter), .help = "items end with this byte (\\t, \\0, \\x1e)" },
-	{ .name = "arg-file", .letter = 'a', .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(file), .help = "read items from FILE" },
-	{ .name = "max-args", .letter = 'n', .kind = CLI_OPT_U64, .arg = "N", .offset = AT(per_job), .min = 1, .max = 1000000, .help = "up to N items for each job (1)" },
-	{ .name = NULL },
-};
-
 static const struct cli_opt jobs_table[] = {
 	{ .name = "Jobs", .kind = CLI_OPT_HEADING },
 	{ .name = "jobs", .letter = 'j', .kind = CLI_OPT_CALL, .arg = "N|N%|+N", .set = set_jobs, .help = "so many at a time (one for each CPU)" },
@@ -130,15 +122,11 @@ static const struct cli_opt output_table[] = {
 
 static int check(const struct map_opts *o)
 {
-	if (o->null && o->delimiter)
-		return cli_usage("--null and --delimiter exclude each other");
-	if (o->file && o->args)
-		return cli_usage("--arg-file and ::: exclude each other");
 	if (o->unordered + o->live + o->raw > 1)
 		return cli_usage("--unordered, --live and --raw exclude each other");
 	if (o->raw && o->tag)
 		return cli_usage("--tag and --raw exclude each other: raw output does not pass through ppool");
-	return CLI_GO;
+	return source_opts_check(&o->source);
 }
 
 /* COMMAND [ARG...] [::: ITEM...] */
@@ -155,17 +143,17 @@ static int split_operands(struct map_opts *o, char **words)
 	o->words = words;
 	o->n_words = n;
 	if (words[n]) {
-		o->args = words + n + 1;
-		while (o->args[o->n_args])
-			o->n_args++;
+		o->source.args = words + n + 1;
+		while (o->source.args[o->source.n_args])
+			o->source.n_args++;
 	}
 	return CLI_GO;
 }
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { items_table, jobs_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { o, o, o, &o->job, &o->job, &o->job };
+	const struct cli_opt *tables[] = { source_table, jobs_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { &o->source, o, o, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]",
 		.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"
@@ -186,38 +174,65 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	return r != CLI_GO ? r : check(o);
 }
 
-/* The verb comes first; --help and --version work without one. */
-static int take_verb(int *argc, char ***argv)
+static int map(int argc, char **argv)
 {
-	char **words = *argv;
+	struct map_opts opts = { .source = { .per_job = 1 }, .buffer = UINT64_C(64) << 20 };
+	int r;
 
-	if (*argc < 2)
+	if (cli_opts_defaults("ppool", &argc, &argv) < 0)
+		return cli_error("out of memory");
+	cli_job_opts_init(&opts.job);
+	r = parse_options(&opts, argc, argv);
+	if (r == CLI_GO)
+		r = ppool_map(&opts);
+	cli_job_opts_done(&opts.job);
+	return r;
+}
+
+/* Each parses what follows it, argv[0] being the verb itself, and returns the status to leave with. */
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "map", map },
+};
+
+static int unknown_verb(const char *word)
+{
+	char list[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs) && len < sizeof(list); i++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", verbs[i].name);
+	return cli_usage("unknown verb '%s': must be %s%s", word, ARRAY_SIZE(verbs) > 1 ? "one of " : "", list);
+}
+
+/* --help and --version work without a verb: they are map's. */
+static int without_verb(int argc, char **argv)
+{
+	struct map_opts opts = { 0 };
+	int r;
+
+	cli_job_opts_init(&opts.job);
+	r = parse_options(&opts, argc, argv);
+	cli_job_opts_done(&opts.job);
+	return r == CLI_GO ? cli_usage("options come after the verb: ppool map [options] COMMAND") : r;
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc < 2)
 		return cli_usage("no verb given: ppool map COMMAND");
-	if (words[1][0] == '-')
-		return CLI_GO;
-	if (strcmp(words[1], "map") != 0)
-		return cli_usage("unknown verb '%s': must be map", words[1]);
-	words[1] = words[0];
-	(*argv)++;
-	(*argc)--;
-	return CLI_GO;
+	if (argv[1][0] == '-')
+		return without_verb(argc, argv);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	return unknown_verb(argv[1]);
 }
 
 int main(int argc, char **argv)
 {
-	struct map_opts opts = { .per_job = 1, .buffer = UINT64_C(64) << 20 };
-	bool verb = argc > 1 && argv[1][0] != '-';
-	int r;
-
 	cli_start("ppool");
-	cli_job_opts_init(&opts.job);
-	r = take_verb(&argc, &argv);
-	if (r == CLI_GO && cli_opts_defaults("ppool", &argc, &argv) < 0)
-		r = cli_error("out of memory");
-	if (r == CLI_GO)
-		r = parse_options(&opts, argc, argv);
-	if (r == CLI_GO)
-		r = verb ? ppool_map(&opts) : cli_usage("options come after the verb: ppool map [options] COMMAND");
-	cli_job_opts_done(&opts.job);
-	cli_exit(r);
+	cli_exit(run(argc, argv));
 }

@@ -5,7 +5,6 @@
  * The three are tied together here and nowhere else. Whatever ends the run (the last job, a signal, a reader that left)
  * only tells the pool; when the pool is idle everything else is cancelled and the loop runs out of work by itself.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 #include "tools/cli/signals.h"
 #include "tools/cli/template.h"
 #include "tools/ppool/ppool.h"
-#include "tools/ppool/source.h"
 
 enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6 };
 
@@ -369,8 +367,8 @@ static struct cli_progress_state progress_state(void *ctx)
 		.running = c.running,
 	};
 
-	if (m->opts->args)
-		s.total = (m->opts->n_args + m->opts->per_job - 1) / m->opts->per_job;
+	if (m->opts->source.args)
+		s.total = (m->opts->source.n_args + m->opts->source.per_job - 1) / m->opts->source.per_job;
 	else if (m->source.ended)
 		s.total = c.submitted;
 	return s;
@@ -380,24 +378,9 @@ static struct cli_progress_state progress_state(void *ctx)
 
 static int open_source(struct map *m)
 {
-	const struct map_opts *o = m->opts;
-	unsigned char delim = o->null ? '\0' : '\n';
-
-	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
-		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
-	m->source.fd = o->args ? -EBADF : STDIN_FILENO;
-	m->source.words = o->args;
-	m->source.n_words = o->n_args;
-	if (o->file) {
-		m->source.name = o->file;
-		m->source.fd = open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-		if (m->source.fd < 0)
-			return cli_error("cannot open '%s': %s", o->file, strerror(errno));
-	}
 	m->source.ctx = m;
 	m->source.more = more_items;
-	source_init(&m->source, m->loop, delim, o->per_job);
-	return CLI_GO;
+	return source_open(&m->source, m->loop, &m->opts->source);
 }
 
 /* As many jobs as descriptors and processes allow. The commands keep the limits that we were started with. */

@@ -8,19 +8,18 @@
 #include "libcore/pool/pool.h"
 #include "tools/cli/collate.h"
 #include "tools/cli/jobopts.h"
+#include "tools/ppool/source.h"
 
 /* Strings are borrowed from argv. */
 struct map_opts {
 	struct cli_job_opts job;
+	struct source_opts source;
 	char **words; /* COMMAND and its arguments */
 	size_t n_words;
-	char **args; /* the items after `:::', or NULL */
-	size_t n_args;
 
-	bool null, shell, unordered, live, raw, tag, dry_run, verbose;
+	bool shell, unordered, live, raw, tag, dry_run, verbose;
 	bool progress, bar;
-	const char *delimiter, *file;
-	uint64_t per_job, jobs, buffer;
+	uint64_t jobs, buffer;
 	int64_t delay;
 	struct pcore_pool_halt halt;
 };

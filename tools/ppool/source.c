@@ -4,12 +4,34 @@
  */
 #include "tools/ppool/source.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/cli/cli.h"
 
+#define AT(member) offsetof(struct source_opts, member)
+
 enum { READ_LEAST = 4096 };
+
+const struct cli_opt source_table[] = {
+	{ .name = "Items", .kind = CLI_OPT_HEADING },
+	{ .name = "null", .letter = '0', .kind = CLI_OPT_FLAG, .offset = AT(null), .help = "items end with a NUL byte" },
+	{ .name = "delimiter", .letter = 'd', .kind = CLI_OPT_STRING, .arg = "DELIM", .offset = AT(delimiter), .help = "items end with this byte (\\t, \\0, \\x1e)" },
+	{ .name = "arg-file", .letter = 'a', .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(file), .help = "read items from FILE" },
+	{ .name = "max-args", .letter = 'n', .kind = CLI_OPT_U64, .arg = "N", .offset = AT(per_job), .min = 1, .max = 1000000, .help = "up to N items for each job (1)" },
+	{ .name = NULL },
+};
+
+int source_opts_check(const struct source_opts *o)
+{
+	if (o->null && o->delimiter)
+		return cli_usage("--null and --delimiter exclude each other");
+	if (o->file && o->args)
+		return cli_usage("--arg-file and ::: exclude each other");
+	return CLI_GO;
+}
 
 static void read_done(struct pcore_op *op, int res);
 
@@ -19,6 +41,25 @@ void source_init(struct source *s, struct pcore_loop *lp, unsigned char delim, s
 	s->op.done = read_done;
 	s->per_job = per_job;
 	cli_items_init(&s->items, delim, CLI_ITEM_MAX);
+}
+
+int source_open(struct source *s, struct pcore_loop *lp, const struct source_opts *o)
+{
+	unsigned char delim = o->null ? '\0' : '\n';
+
+	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
+		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
+	s->fd = o->args ? -EBADF : STDIN_FILENO;
+	s->words = o->args;
+	s->n_words = o->n_args;
+	if (o->file) {
+		s->name = o->file;
+		s->fd = open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		if (s->fd < 0)
+			return cli_error("cannot open '%s': %s", o->file, strerror(errno));
+	}
+	source_init(s, lp, delim, o->per_job);
+	return CLI_GO;
 }
 
 void source_done(struct source *s)

@@ -8,7 +8,22 @@
 
 #include "libcore/loop/loop.h"
 #include "tools/cli/items.h"
+#include "tools/cli/opts.h"
 #include "tools/cli/template.h"
+
+/* What the user says about items. Strings are borrowed from argv. */
+struct source_opts {
+	bool null;
+	const char *delimiter, *file;
+	char **args; /* the items after `:::', or NULL */
+	size_t n_args;
+	uint64_t per_job;
+};
+
+extern const struct cli_opt source_table[]; /* for a struct source_opts */
+
+/* Do the options go together? CLI_GO, or the status to leave with after a message. */
+int source_opts_check(const struct source_opts *o);
 
 struct source {
 	struct pcore_loop *loop;
@@ -32,6 +47,10 @@ struct source {
 
 /* fd is taken. words or fd. */
 void source_init(struct source *s, struct pcore_loop *lp, unsigned char delim, size_t per_job);
+
+/* The same as the options say, with the file opened. ctx and more are set before. CLI_GO, or the status to leave with
+ * after a message. */
+int source_open(struct source *s, struct pcore_loop *lp, const struct source_opts *o);
 void source_done(struct source *s);
 
 /* The items of the next job: 1 with *ret and *ret_n, malloc'd in one block with their bytes; 0: more() will be called;
