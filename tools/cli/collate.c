@@ -3,7 +3,8 @@
  * collate.c - the outputs of jobs, held, spilled and written in order.
  *
  * A stream is a list of segments, in memory or in the spill file. The head is the output whose turn it is: it is never
- * spilled, only held back when the reader is slow. Everything leaves through pump(), which starts one write at a time.
+ * spilled, only held back when the reader is slow. Everything leaves through pump(), which starts one write at a time:
+ * a large segment from where it is, small ones gathered in one buffer, from as many outputs as fit.
  */
 #include "tools/cli/collate.h"
 
@@ -15,7 +16,7 @@
 
 #include "tools/cli/cli.h"
 
-enum { SEGMENT_FIRST = 512, SEGMENT = 64 * 1024, IO_SIZE = 128 * 1024 };
+enum { SEGMENT_FIRST = 512, SEGMENT = 64 * 1024, SEGMENT_LARGE = 16 * 1024, IO_SIZE = 128 * 1024 };
 enum { STREAM_HIGH = 1024 * 1024, STREAM_LOW = 256 * 1024 };
 
 struct segment {
@@ -60,9 +61,10 @@ struct cli_collator {
 	bool waiting, dropped;
 	bool broken[2];
 	int fd;
-	struct stream *writing;
+	struct stream *writing;	       /* NULL: what was gathered */
 	struct cli_output *writing_of; /* NULL in live mode */
 	char *io_buf;
+	size_t n_gathered, gathered_done;
 	struct pcore_buf tagged;
 };
 
@@ -543,23 +545,36 @@ static void write_broke(struct cli_collator *c, int error)
 	struct stream *s = c->writing;
 
 	c->writing = NULL;
+	c->n_gathered = 0;
 	c->broken[c->fd - 1] = true;
-	stream_clear(c, s);
+	if (s)
+		stream_clear(c, s);
 	c->spec.failed(c->spec.ctx, c->fd, error);
 }
 
-static void written(struct cli_collator *c, size_t n)
+/* So many bytes of the stream are written or as good as written. */
+static void advance(struct cli_collator *c, struct stream *s, size_t n)
 {
-	struct stream *s = c->writing;
 	struct segment *g = first_segment(s);
 
 	assert(g && n <= g->len - g->done);
 
-	c->writing = NULL;
 	g->done += n;
 	s->bytes -= n;
 	if (g->done == g->len)
 		segment_free(c, g);
+}
+
+static void written(struct cli_collator *c, size_t n)
+{
+	if (c->writing) {
+		advance(c, c->writing, n);
+	} else {
+		c->gathered_done += n;
+		if (c->gathered_done == c->n_gathered)
+			c->n_gathered = 0;
+	}
+	c->writing = NULL;
 	resume_paused(c);
 }
 
@@ -586,29 +601,70 @@ static void write_done(struct pcore_op *op, int res)
 		pump(c);
 }
 
-static int start_write(struct cli_collator *c)
+static bool is_large(const struct segment *g)
+{
+	return !g->in_file && g->len - g->done >= SEGMENT_LARGE;
+}
+
+/* Move what is next in the stream to the buffer. How much, or -errno. */
+static ssize_t take(struct cli_collator *c)
 {
 	struct segment *g = first_segment(c->writing);
-	const char *data = g->data + g->done;
-	size_t len = g->len - g->done;
+	char *to = c->io_buf + c->n_gathered;
+	size_t len = g->len - g->done, room = IO_SIZE - c->n_gathered;
 	ssize_t n;
 
-	if (g->in_file) {
-		len = len < IO_SIZE ? len : IO_SIZE;
-		n = pread(c->spill_fd, c->io_buf, len, g->offset + (off_t)g->done);
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data = c->io_buf;
-		len = (size_t)n;
-	}
+	n = (ssize_t)(len < room ? len : room);
+	if (g->in_file)
+		n = pread(c->spill_fd, to, (size_t)n, g->offset + (off_t)g->done);
+	else
+		memcpy(to, g->data + g->done, (size_t)n);
+	if (n <= 0)
+		return n < 0 ? -errno : -EIO;
+	c->n_gathered += (size_t)n;
+	advance(c, c->writing, (size_t)n);
+	return n;
+}
+
+/* All that comes next for this descriptor, up to a large segment. */
+static int gather(struct cli_collator *c)
+{
+	int fd = c->fd;
+	ssize_t n;
+
+	c->n_gathered = c->gathered_done = 0;
+	do
+		n = take(c);
+	while (n > 0 && c->n_gathered < IO_SIZE && pick(c) && c->fd == fd && !is_large(first_segment(c->writing)));
+	c->fd = fd;
+	if (c->n_gathered == 0)
+		return (int)n;
+	c->writing = NULL;
+	c->writing_of = NULL;
+	return 0;
+}
+
+static int start_write(struct cli_collator *c)
+{
+	const struct segment *g;
+	int r;
+
 	if (c->spec.before_write)
 		c->spec.before_write(c->spec.ctx);
-	return pcore_op_write(c->spec.loop, &c->op, c->fd, data, len, -1);
+	if (c->n_gathered == 0) {
+		g = first_segment(c->writing);
+		if (is_large(g))
+			return pcore_op_write(c->spec.loop, &c->op, c->fd, g->data + g->done, g->len - g->done, -1);
+		r = gather(c);
+		if (r < 0)
+			return r;
+	}
+	return pcore_op_write(c->spec.loop, &c->op, c->fd, c->io_buf + c->gathered_done, c->n_gathered - c->gathered_done, -1);
 }
 
 static void pump(struct cli_collator *c)
 {
-	while (!pcore_op_live(&c->op) && !c->writing && pick(c)) {
+	while (!pcore_op_live(&c->op) && !c->writing && (c->n_gathered > 0 || pick(c))) {
 		int r = start_write(c);
 
 		if (r < 0)
@@ -630,7 +686,7 @@ bool cli_collator_has_room(const struct cli_collator *c)
 
 bool cli_collator_empty(const struct cli_collator *c)
 {
-	return c->n_outputs == 0 && c->live[0].bytes == 0 && c->live[1].bytes == 0 && !pcore_op_live(&c->op);
+	return c->n_outputs == 0 && c->live[0].bytes == 0 && c->live[1].bytes == 0 && c->n_gathered == 0 && !pcore_op_live(&c->op);
 }
 
 void cli_collator_drop(struct cli_collator *c)
@@ -640,6 +696,7 @@ void cli_collator_drop(struct cli_collator *c)
 		pcore_op_cancel(c->spec.loop, &c->op);
 	} else {
 		c->writing = NULL;
+		c->n_gathered = 0;
 		PCORE_LIST_FOREACH_SAFE(node, &c->order) {
 			struct cli_output *o = container_of(node, struct cli_output, order);
 
