@@ -356,6 +356,10 @@ int pcore_loop_turn(struct pcore_loop *lp, bool wait)
 		if (r < 0 && pcore_list_empty(&lp->ready))
 			return r;
 		n = deliver(lp);
+		if (n > 0 && pcore_loop_deadline(lp, PCORE_CLOCK_MONOTONIC) <= lp->now) {
+			collect_timers(lp); /* what they want done at once needs no kernel */
+			n += deliver(lp);
+		}
 		if (!wait)
 			break;
 	}

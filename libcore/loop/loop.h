@@ -122,7 +122,8 @@ int64_t pcore_loop_now(struct pcore_loop *lp);
  *   fsync         0; datasync: only what is needed to read the data back. On the epoll backend a helper thread does it.
  *   exit          0 when the process behind pidfd is dead, and *ret filled; the process is reaped unless keep is set,
  *                 with keep it stays a zombie and usage is not filled. -ECHILD when it is not our child (any more).
- *   timer         -ETIME at the deadline (ns on the clock; one in the past fires in the next turn), INT64_MAX never
+ *   timer         -ETIME at the deadline (ns on the clock; one in the past fires after the other deliveries of this turn,
+ *                 or in the next), INT64_MAX never
  *   wall          -ETIME when CLOCK_REALTIME reaches the deadline, -ESTALE when the clock was set: read it and start again
  *
  * pcore_op_cancel() makes a live op complete with -ECANCELED, unless its result has arrived already; it may be called
