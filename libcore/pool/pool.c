@@ -53,15 +53,19 @@ bool pcore_job_succeeded(const struct pcore_job *job)
 {
 	const struct pcore_job_result *r = &job->result;
 
-	return r->error.code == 0 && !r->timed_out && r->exit.code == CLD_EXITED && r->exit.status == 0;
+	return r->error.code == 0 && !r->timed_out && !r->lost && r->exit.code == CLD_EXITED && r->exit.status == 0;
 }
 
 int pcore_job_status(const struct pcore_job *job)
 {
 	const struct pcore_job_result *r = &job->result;
 
+	if (r->error.code == 0 && r->timed_out)
+		return 124;
+	if (r->error.code == 0 && r->lost && r->exit.code == CLD_EXITED && r->exit.status == 0)
+		return 1;
 	if (r->error.code == 0)
-		return r->timed_out ? 124 : pcore_exit_status(&r->exit);
+		return pcore_exit_status(&r->exit);
 	if (r->error.step != PCORE_STEP_EXEC)
 		return 125;
 	return r->error.code == -ENOENT || r->error.code == -ENOTDIR ? 127 : 126;

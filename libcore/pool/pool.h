@@ -31,6 +31,7 @@ struct pcore_job_result {
 	struct pcore_exit exit;
 	bool timed_out;
 	bool cancelled; /* ended by us, not by the time limit */
+	bool lost;	/* the process that had the job ended without an answer */
 	int64_t start_ns; /* realtime */
 	int64_t wall_ns;
 };
@@ -174,5 +175,78 @@ struct pcore_local_spec {
 };
 
 int pcore_local_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_local_spec *spec, struct pcore_err *err);
+
+/* ---- the worker executor: processes that stay, and answer one item after the other ---- */
+
+enum pcore_answer_kind {
+	PCORE_ANSWER_LINES,  /* n lines */
+	PCORE_ANSWER_UNTIL,  /* lines up to one that equals text, which is no part of the answer */
+	PCORE_ANSWER_FRAMES, /* a length of four bytes, the highest first, then as many bytes */
+};
+
+struct pcore_answer_form {
+	enum pcore_answer_kind kind;
+	uint64_t n_lines;
+	const char *text;
+	size_t len;
+	bool keep_length; /* of a frame: it comes out before the bytes */
+};
+
+/* What happens to workers beside their jobs. */
+enum pcore_worker_event {
+	PCORE_WORKER_LOST,     /* it ended before it had answered job, which failed (this try at least) */
+	PCORE_WORKER_LATE,     /* it was ended for not answering job in time */
+	PCORE_WORKER_SLOW,     /* it has not answered for a while and goes on; once a worker */
+	PCORE_WORKER_SURPLUS,  /* it was ended: it wrote more than its answers. seq: the last item it answered, or 0 */
+	PCORE_WORKER_SILENT,   /* it was ended: it had closed its output (or its input) */
+	PCORE_WORKER_STUCK,    /* it was ended: it went on after the end of its input */
+	PCORE_WORKER_FAILED,   /* it ended in disorder after its last answer */
+	PCORE_WORKER_UNFIT,    /* it ended before it had read an item */
+	PCORE_WORKER_GIVEN_UP, /* the third of these in a row: no further one is started, stop the pool */
+};
+
+struct pcore_worker_news {
+	enum pcore_worker_event event;
+	unsigned slot;
+	pid_t pid;
+	uint64_t seq;		      /* of the item, 0: none */
+	const struct pcore_job *job;  /* LOST, LATE, SLOW */
+	const struct pcore_exit *exit; /* when it has ended; else NULL */
+};
+
+struct pcore_worker_spec {
+	struct pcore_keeper *keeper;  /* not owned */
+	struct pcore_proc_times times; /* of a process as a whole */
+	unsigned jobs;		      /* workers at a time */
+	unsigned window;	      /* items a worker may have unanswered, > 0 */
+	struct pcore_answer_form form;
+	const char *init; /* the first item of each worker, its answer is dropped; or NULL */
+	size_t init_len;
+	uint64_t items_max;    /* a worker; 0: no limit */
+	int64_t idle_timeout;  /* ns without an item, then its input is closed; INT64_MAX: never */
+	int64_t answer_timeout; /* ns for an answer, then it is ended and the item has timed out; INT64_MAX: no limit */
+	int64_t slow_after;    /* ns without an answer: SLOW; it is then sent more, for that may help */
+	bool pty;	       /* a terminal for its input and output, without echo; no frames, and lines of at most 4094 bytes */
+
+	/* Fill in argv, envp and what else belongs to the command; what it points to must live until it has started. */
+	void (*describe)(void *ctx, unsigned slot, struct pcore_proc_spec *spec);
+	/* The item of a job. 0; -errno fails the job. The bytes are copied. With lines an item with a newline fails with
+	 * -EBADMSG, on a terminal a long one with -EMSGSIZE, and PCORE_STEP_NONE. */
+	int (*item)(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len);
+	/* What a worker writes to its stderr, NULL at the end. False: no more now, pcore_worker_resume_errors() follows. */
+	bool (*errors)(void *ctx, unsigned slot, const char *data, size_t len);
+	void (*news)(void *ctx, const struct pcore_worker_news *n);
+	void *ctx;
+};
+
+/* The jobs of the pool are items: sent to workers that are started when an item finds none idle, as many as spec.jobs. An
+ * idle worker has the first claim; a busy one is sent more ahead only as far as it answers fast (some 2 ms' worth, at most
+ * window items). Output arrives as PCORE_JOB_STDOUT; a job that fails may have had some. */
+int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_worker_spec *spec, struct pcore_err *err);
+
+void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot);
+
+/* How many workers have an item now. */
+unsigned pcore_worker_busy(const struct pcore_executor *ex);
 
 #endif

@@ -173,6 +173,11 @@ void cli_template_free(struct cli_template *t)
 	free(t);
 }
 
+bool cli_template_has_item(const struct cli_template *t)
+{
+	return !t->append;
+}
+
 bool cli_template_command_varies(const struct cli_template *t)
 {
 	return t->command_varies;

@@ -37,6 +37,9 @@ struct cli_template_args {
 int cli_template_new(struct cli_template **ret, char *const *words, size_t n_words, bool shell);
 void cli_template_free(struct cli_template *t);
 
+/* Is there a placeholder for the item, {} or a form of it? */
+bool cli_template_has_item(const struct cli_template *t);
+
 /* Does the command's first word hold a placeholder (so that it is not known before the first item)? */
 bool cli_template_command_varies(const struct cli_template *t);
 

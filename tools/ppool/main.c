@@ -129,6 +129,25 @@ static int check(const struct map_opts *o)
 	return source_opts_check(&o->source);
 }
 
+static int check_workers(const struct map_opts *o)
+{
+	const struct {
+		const char *name;
+		bool given;
+	} others[] = {
+		{ "--live", o->live },
+		{ "--raw", o->raw },
+		{ "--dry-run", o->dry_run },
+		{ "-n", o->source.per_job > 1 },
+		{ "--frames=out with --tag", o->workers.frames_out && o->tag },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others) && o->workers.worker; i++)
+		if (others[i].given)
+			return cli_usage("%s does not go with --worker", others[i].name);
+	return workers_check(&o->workers);
+}
+
 /* COMMAND [ARG...] [::: ITEM...] */
 static int split_operands(struct map_opts *o, char **words)
 {
@@ -152,8 +171,8 @@ static int split_operands(struct map_opts *o, char **words)
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { source_table, jobs_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { &o->source, o, o, &o->job, &o->job, &o->job };
+	const struct cli_opt *tables[] = { source_table, jobs_table, workers_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { &o->source, o, &o->workers, o, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]",
 		.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"
@@ -171,7 +190,9 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	if (r != CLI_GO)
 		return r;
 	r = split_operands(o, argv + operand);
-	return r != CLI_GO ? r : check(o);
+	if (r == CLI_GO)
+		r = check(o);
+	return r != CLI_GO ? r : check_workers(o);
 }
 
 static int map(int argc, char **argv)
@@ -182,6 +203,7 @@ static int map(int argc, char **argv)
 	if (cli_opts_defaults("ppool", &argc, &argv) < 0)
 		return cli_error("out of memory");
 	cli_job_opts_init(&opts.job);
+	workers_opts_init(&opts.workers);
 	r = parse_options(&opts, argc, argv);
 	if (r == CLI_GO)
 		r = ppool_map(&opts);

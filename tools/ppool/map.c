@@ -36,6 +36,7 @@ struct map {
 	struct cli_collator *collator;
 	struct cli_template *template;
 	struct source source;
+	struct workers workers;
 	struct cli_signals signals;
 	struct cli_progress progress;
 	struct pcore_op reader_op; /* tells when nobody reads our stdout any more */
@@ -165,28 +166,77 @@ static int next(void *ctx, struct pcore_job **ret)
 	return r;
 }
 
+/* With --verbose. */
+static void show_command(struct map *m)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf line = PCORE_BUF_INIT(0);
+
+	if (!m->opts->verbose || !m->argv)
+		return;
+	if (cli_shell_words(&line, m->argv) < 0 || pcore_buf_addc(&line, '\n') < 0)
+		return;
+	cli_progress_clear(&m->progress);
+	(void)pcore_fd_write_all(STDERR_FILENO, line.data, line.len);
+}
+
 /* ---- what the executor asks ---- */
 
-static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
+/* All but the environment. The command's words are in m->argv. */
+static void describe_command(struct map *m, struct pcore_proc_spec *spec)
 {
-	struct map *m = ctx;
 	static char *nothing[] = { (char *)"", NULL };
-	size_t n = m->env_n;
 
 	cli_job_spec(&m->opts->job, spec);
-	if (expand(m, container_of(job, struct map_job, job), job->seq, job->slot) < 0)
-		m->argv = NULL;
 	spec->argv = m->argv ? m->argv : nothing; /* the start then fails */
 	spec->file = m->file;
 	spec->limits = m->limits;
 	spec->n_limits = m->n_limits;
+	spec->envp = m->env;
+}
+
+static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
+{
+	struct map *m = ctx;
+	size_t n = m->env_n;
+
+	if (expand(m, container_of(job, struct map_job, job), job->seq, job->slot) < 0)
+		m->argv = NULL;
+	describe_command(m, spec);
 	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SEQ=%" PRIu64, job->seq);
 	(void)snprintf(m->env_text[1], sizeof(m->env_text[1]), "PCORE_SLOT=%u", job->slot);
 	(void)snprintf(m->env_text[2], sizeof(m->env_text[2]), "PCORE_ATTEMPT=%u", job->attempt);
 	for (size_t i = 0; i < ENV_EXTRA; i++)
 		m->env[n + i] = m->env_text[i];
 	m->env[n + ENV_EXTRA] = NULL;
-	spec->envp = m->env;
+}
+
+static void describe_worker(void *ctx, unsigned slot, struct pcore_proc_spec *spec)
+{
+	static const struct map_job none;
+	struct map *m = ctx;
+
+	if (expand(m, &none, 0, slot) < 0)
+		m->argv = NULL;
+	describe_command(m, spec);
+	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SLOT=%u", slot);
+	m->env[m->env_n] = m->env_text[0];
+	m->env[m->env_n + 1] = NULL;
+	show_command(m);
+}
+
+static int item_of(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len)
+{
+	const struct map_job *j = container_of(job, struct map_job, job);
+
+	(void)ctx;
+	*ret = j->items[0].data;
+	*ret_len = j->items[0].len;
+	return 0;
+}
+
+static void give_up(void *ctx)
+{
+	pcore_pool_stop(((struct map *)ctx)->pool, PCORE_POOL_END);
 }
 
 /* ---- what the pool tells ---- */
@@ -194,15 +244,10 @@ static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *s
 static void started(void *ctx, struct pcore_job *job)
 {
 	struct map *m = ctx;
-	_cleanup_(pcore_buf_done) struct pcore_buf line = PCORE_BUF_INIT(0);
 
 	(void)job;
-	if (!m->opts->verbose)
-		return;
-	if (cli_shell_words(&line, m->argv) < 0 || pcore_buf_addc(&line, '\n') < 0)
-		return;
-	cli_progress_clear(&m->progress);
-	(void)pcore_fd_write_all(STDERR_FILENO, line.data, line.len);
+	if (!m->opts->workers.worker)
+		show_command(m);
 }
 
 static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
@@ -227,8 +272,13 @@ static void done(void *ctx, struct pcore_job *job)
 
 	if (job->state == PCORE_JOB_DONE && job->result.error.code < 0) {
 		cli_progress_clear(&m->progress);
-		(void)cli_spawn_error(&job->result.error, m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0]);
+		if (job->result.error.step == PCORE_STEP_NONE)
+			workers_refused(job);
+		else
+			(void)cli_spawn_error(&job->result.error, m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0]);
 	}
+	if (j->output && m->opts->workers.worker && !pcore_job_succeeded(job))
+		cli_output_forget(j->output); /* no answer, or a part of one */
 	if (j->output)
 		cli_output_finish(j->output);
 	job_free(j);
@@ -293,7 +343,7 @@ static void write_failed(void *ctx, int fd, int error)
 	cli_collator_drop(m->collator);
 }
 
-static void before_write(void *ctx)
+static void before_message(void *ctx)
 {
 	cli_progress_clear(&((struct map *)ctx)->progress);
 }
@@ -364,7 +414,7 @@ static struct cli_progress_state progress_state(void *ctx)
 	struct cli_progress_state s = {
 		.done = c.succeeded + c.failed,
 		.failed = c.failed + m->source.refused,
-		.running = c.running,
+		.running = m->opts->workers.worker ? pcore_worker_busy(m->ex) : c.running,
 	};
 
 	if (m->opts->source.args)
@@ -423,6 +473,8 @@ static int prepare_command(struct map *m)
 	m->env = cli_job_env(&o->job, ENV_EXTRA, &m->env_n);
 	if (!m->env || cli_template_new(&m->template, o->words, o->n_words, o->shell) < 0)
 		return cli_error("out of memory");
+	if (o->workers.worker && cli_template_has_item(m->template))
+		return cli_usage("a worker reads its items from standard input: {} does not go with --worker");
 	if (o->dry_run)
 		return CLI_GO;
 	if (o->job.chdir && access(o->job.chdir, X_OK) < 0)
@@ -434,25 +486,66 @@ static int prepare_command(struct map *m)
 	return CLI_GO;
 }
 
+static const char *tmpdir(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/tmp";
+}
+
 static int make_collator(struct map *m)
 {
-	const char *tmpdir = getenv("TMPDIR");
 	const struct map_opts *o = m->opts;
 	struct cli_collator_spec spec = {
 		.loop = m->loop,
 		.mode = o->live ? CLI_LIVE : o->unordered ? CLI_UNORDERED : CLI_ORDERED,
 		.buffer = o->buffer,
 		.window = m->jobs * 4 > 64 ? m->jobs * 4 : 64,
-		.hold = o->job.retry > 0,
-		.tmpdir = tmpdir && *tmpdir ? tmpdir : "/tmp",
+		.hold = o->job.retry > 0 || o->workers.worker,
+		.tmpdir = tmpdir(),
 		.ctx = m,
 		.resume = resume,
 		.room = room,
 		.failed = write_failed,
-		.before_write = before_write,
+		.before_write = before_message,
 	};
 
 	return cli_collator_new(&m->collator, &spec) < 0 ? cli_error("out of memory") : CLI_GO;
+}
+
+static int make_workers(struct map *m, const struct pcore_proc_times *times)
+{
+	int r;
+
+	m->workers = (struct workers){
+		.opts = &m->opts->workers,
+		.ctx = m,
+		.before_message = before_message,
+		.give_up = give_up,
+		.describe = describe_worker,
+		.item = item_of,
+	};
+	r = workers_start(&m->workers, m->loop, m->keeper, m->jobs, times, tmpdir(), &m->err);
+	m->ex = m->workers.ex;
+	return r;
+}
+
+static int make_executor(struct map *m)
+{
+	struct pcore_local_spec local = {
+		.times = cli_job_times(&m->opts->job),
+		.inherit = m->opts->raw,
+		.describe = describe,
+		.ctx = m,
+	};
+	int r = pcore_keeper_new(&m->keeper, false, false, &m->err);
+
+	if (r < 0)
+		return r;
+	if (m->opts->workers.worker)
+		return make_workers(m, &local.times);
+	local.keeper = m->keeper;
+	return pcore_local_new(&m->ex, m->loop, &local, &m->err);
 }
 
 static int make_pool(struct map *m)
@@ -475,17 +568,8 @@ static int make_pool(struct map *m)
 		.delay = o->delay,
 		.halt = o->halt,
 	};
-	struct pcore_local_spec local = {
-		.times = cli_job_times(&o->job),
-		.inherit = o->raw,
-		.describe = describe,
-		.ctx = m,
-	};
-	int r = pcore_keeper_new(&m->keeper, false, false, &m->err);
+	int r = make_executor(m);
 
-	local.keeper = m->keeper;
-	if (r == 0)
-		r = pcore_local_new(&m->ex, m->loop, &local, &m->err);
 	if (r < 0)
 		return cli_spawn_error(&m->err, o->words[0]);
 	if (pcore_pool_new(&m->pool, m->loop, &spec, &owner, m, m->ex) < 0) {
@@ -531,6 +615,7 @@ static void tear_down(struct map *m)
 	pcore_pool_free(m->pool);
 	pcore_keeper_free(m->keeper);
 	cli_collator_free(m->collator);
+	workers_done(&m->workers);
 	cli_template_free(m->template);
 	source_done(&m->source);
 	cli_signals_done(&m->signals);
@@ -552,7 +637,7 @@ static int final_status(const struct map *m)
 		return CLI_OK;
 	if (halted >= 0 && h->when == PCORE_HALT_NOW && h->n == 1 && !h->percent)
 		return halted;
-	return c.failed + m->source.refused > 0 ? CLI_NO : CLI_OK;
+	return c.failed + m->source.refused > 0 || m->workers.failed ? CLI_NO : CLI_OK;
 }
 
 int ppool_map(struct map_opts *opts)

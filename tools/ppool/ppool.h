@@ -9,11 +9,13 @@
 #include "tools/cli/collate.h"
 #include "tools/cli/jobopts.h"
 #include "tools/ppool/source.h"
+#include "tools/ppool/workers.h"
 
 /* Strings are borrowed from argv. */
 struct map_opts {
 	struct cli_job_opts job;
 	struct source_opts source;
+	struct workers_opts workers;
 	char **words; /* COMMAND and its arguments */
 	size_t n_words;
 

@@ -1,0 +1,1010 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.c - the executor that sends items to processes that stay.
+ *
+ * Each slot holds a worker: its process, the pipes (or the terminal) to it, and the jobs it was sent, oldest first; the
+ * next answer is the first one's. Everything that happens to it goes through worker_step():
+ *
+ *   state     answer     exit       time is up          end()      last job, or its own last (items_max, idle)
+ *   EMPTY     -          -          -                   -          -
+ *   SERVING   SERVING*   DEAD**     ENDING***           ENDING     CLOSING
+ *   CLOSING   CLOSING*   DEAD**     ENDING***           ENDING     -
+ *   ENDING    -          DEAD**     -                   -          -
+ *   DEAD      -          -          -                   -          -    EMPTY when nothing is left of it
+ *
+ *   *: more than was asked for: ENDING   **: when its output is read to the end; its first job has failed, the others are
+ *   handed back   ***: where more time does not help; else it is told that it is slow
+ */
+#include "libcore/pool/answers.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { TERMINAL_LINE_MAX = 4094, TERMINAL_EOF = 4 };
+enum { READ_SIZE = 128 * 1024, AHEAD_BYTES = 128 * 1024, UNFIT_MAX = 3 };
+
+/* A busy worker is sent what it will be done with in this time. */
+#define AHEAD_NS (2 * NS_PER_MS)
+
+/* One that has not answered for this long may hold its answers back until it is sent more; then twice as long, and so on. */
+#define HUNGRY_NS (40 * NS_PER_MS)
+
+/* How long one may live on that has closed its output. */
+#define SILENT_NS NS_PER_S
+
+enum worker_state { EMPTY, SERVING, CLOSING, ENDING, DEAD };
+enum worker_event { ANSWERS, EXITED, TIME_IS_UP, CLOSE, STOP };
+enum cause { NOTHING, LATE, SURPLUS, SILENT, STUCK, STOPPED };
+
+struct worker {
+	struct pcore_proc proc;
+	struct pcore_reader out, err;
+	struct workers *pool;
+	struct pcore_tree *tree;
+	struct pcore_list roomy, unsent;
+	unsigned slot;
+	enum worker_state state;
+	enum cause cause; /* of ENDING */
+
+	int in_fd;
+	struct pcore_op in_op, timer_op;
+	struct pcore_buf in;
+	size_t sent;	     /* of what is in there */
+	uint64_t sent_total;
+	int64_t timer_at, closed_at, silent_at;
+
+	struct pcore_job **jobs; /* a ring */
+	unsigned first, n, cap;
+	struct pcore_answers answers;
+	bool init_due, refused, told_slow;
+	bool exited, gone; /* the command is; all of its tree is */
+	uint64_t n_items, n_answers, last_seq;
+
+	unsigned ahead;	    /* how many it may have */
+	bool filling;	    /* up to that; then not before half of them are answered, so that it is sent many at once */
+	int64_t since;	    /* the first job is the first */
+	int64_t slow_since; /* it was told (or began) */
+	int64_t hungry_at, hungry_after; /* when to look whether it wants more, and how long that was after the last time */
+	int64_t mark;	    /* answers were counted from here */
+	int64_t service;    /* ns an answer takes */
+};
+
+struct workers {
+	struct pcore_executor ex; /* first */
+	struct pcore_loop *loop;
+	struct pcore_worker_spec spec;
+	struct worker **slots;
+	unsigned n_slots, jobs, live, busy;
+	struct pcore_list roomy;  /* can take an item; the idle ones first */
+	struct pcore_list unsent; /* have something to write */
+	unsigned unfit;		  /* in a row */
+	bool given_up;
+	int64_t real_offset; /* of the realtime clock to the loop's */
+	char *buf;
+};
+
+static void worker_step(struct worker *w, enum worker_event ev);
+
+static struct workers *workers_of(const struct pcore_executor *ex)
+{
+	return container_of(ex, struct workers, ex);
+}
+
+static void tell(struct worker *w, enum pcore_worker_event event, uint64_t seq, const struct pcore_job *job)
+{
+	struct pcore_worker_news n = {
+		.event = event,
+		.slot = w->slot,
+		.pid = w->proc.pid,
+		.seq = seq,
+		.job = job,
+		.exit = w->exited ? &w->proc.exit : NULL,
+	};
+
+	w->pool->spec.news(w->pool->spec.ctx, &n);
+}
+
+/* ---- the jobs of a worker ---- */
+
+static struct pcore_job *first_job(const struct worker *w)
+{
+	return w->n > 0 ? w->jobs[w->first] : NULL;
+}
+
+static bool is_idle(const struct worker *w)
+{
+	return w->n == 0 && !w->init_due;
+}
+
+static int make_place(struct worker *w)
+{
+	unsigned cap = w->cap ? w->cap * 2 : 8;
+	struct pcore_job **jobs;
+
+	if (w->n < w->cap)
+		return 0;
+	jobs = malloc(cap * sizeof(*jobs));
+	if (!jobs)
+		return -ENOMEM;
+	for (unsigned i = 0; i < w->n; i++)
+		jobs[i] = w->jobs[(w->first + i) & (w->cap - 1)];
+	free(w->jobs);
+	w->jobs = jobs;
+	w->cap = cap;
+	w->first = 0;
+	return 0;
+}
+
+static void add_job(struct worker *w, struct pcore_job *job)
+{
+	assert(w->n < w->cap);
+
+	if (w->n == 0)
+		w->pool->busy++;
+	w->jobs[(w->first + w->n++) & (w->cap - 1)] = job;
+	job->run = w;
+	job->slot = w->slot;
+}
+
+static struct pcore_job *drop_job(struct worker *w, bool last)
+{
+	struct pcore_job *job = w->jobs[(w->first + (last ? w->n - 1 : 0)) & (w->cap - 1)];
+
+	assert(w->n > 0);
+
+	if (!last)
+		w->first = (w->first + 1) & (w->cap - 1);
+	if (--w->n == 0)
+		w->pool->busy--;
+	job->run = NULL;
+	return job;
+}
+
+/* The next answer is waited for, or the next item, from now on. */
+static void begin_wait(struct worker *w, int64_t now)
+{
+	w->since = w->slow_since = now;
+	w->hungry_after = HUNGRY_NS;
+	w->hungry_at = now + HUNGRY_NS;
+}
+
+/* The first job is over. */
+static void conclude(struct worker *w, struct pcore_job *job, int64_t now)
+{
+	job->result.start_ns = w->pool->real_offset + w->since;
+	job->result.wall_ns = now - w->since;
+	begin_wait(w, now);
+	pcore_pool_exited(w->pool->ex.pool, job);
+	pcore_pool_finished(w->pool->ex.pool, job);
+}
+
+/* ---- who may be sent something ---- */
+
+/* Note whether it can take an item, after anything that bears on that. */
+static void place(struct worker *w)
+{
+	struct workers *l = w->pool;
+	bool roomy = w->state == SERVING && !l->given_up && w->in.len - w->sent < AHEAD_BYTES;
+
+	w->filling = w->n < w->ahead && (w->filling || w->n <= w->ahead / 2);
+	roomy = roomy && w->filling;
+	pcore_list_del(&w->roomy);
+	if (!roomy)
+		return;
+	if (is_idle(w))
+		pcore_list_add_head(&l->roomy, &w->roomy);
+	else
+		pcore_list_add_tail(&l->roomy, &w->roomy);
+}
+
+static void learn(struct worker *w, uint64_t answers, int64_t now)
+{
+	int64_t sample = (now - w->mark) / (int64_t)answers, ahead;
+
+	if (w->n_answers == answers) /* the first ones tell how long it took to start */
+		w->service = INT64_MAX;
+	else if (w->service == INT64_MAX)
+		w->service = sample;
+	else
+		w->service = sample < w->service ? (w->service + sample) / 2 : (w->service * 7 + sample) / 8;
+	w->mark = now;
+	ahead = w->service > 0 ? AHEAD_NS / w->service : w->pool->spec.window;
+	if (ahead > 2 * (int64_t)w->ahead) /* carefully: what was sent cannot be taken back */
+		ahead = 2 * (int64_t)w->ahead;
+	w->ahead = ahead < 1 ? 1 : ahead > w->pool->spec.window ? w->pool->spec.window : (unsigned)ahead;
+}
+
+/* ---- time ---- */
+
+static int64_t due_at(const struct worker *w)
+{
+	const struct pcore_worker_spec *s = &w->pool->spec;
+	int64_t at = INT64_MAX, t;
+
+	if (w->state != SERVING && w->state != CLOSING)
+		return at;
+	if (w->silent_at)
+		at = w->silent_at;
+	if (!is_idle(w)) {
+		t = pcore_ns_add(w->since, s->answer_timeout);
+		at = t < at ? t : at;
+		t = !w->filling || w->state == CLOSING ? pcore_ns_add(w->slow_since, s->slow_after) : at;
+		if (w->state == SERVING && !w->filling && w->n < s->window && w->hungry_at < t)
+			t = w->hungry_at;
+	} else if (w->state == CLOSING) {
+		t = w->closed_at ? pcore_ns_add(w->closed_at, s->slow_after) : at;
+	} else {
+		t = pcore_ns_add(w->since, s->idle_timeout);
+	}
+	return t < at ? t : at;
+}
+
+static void set_timer(struct worker *w)
+{
+	int64_t at = due_at(w);
+
+	if (pcore_op_live(&w->timer_op)) {
+		if (at < w->timer_at || w->state == DEAD)
+			pcore_op_cancel(w->pool->loop, &w->timer_op); /* and set anew when it is home */
+		return;
+	}
+	if (at == INT64_MAX)
+		return;
+	w->timer_at = at;
+	(void)pcore_op_timer(w->pool->loop, &w->timer_op, PCORE_CLOCK_MONOTONIC, at);
+}
+
+/* ---- writing to it ---- */
+
+/* What was sent and was it read? The kernel knows as long as the pipe is ours. */
+static bool has_read_nothing(const struct worker *w)
+{
+	int unread = 0;
+
+	if (w->in_fd < 0 || w->pool->spec.pty || ioctl(w->in_fd, FIONREAD, &unread) < 0)
+		return false;
+	return (uint64_t)unread == w->sent_total;
+}
+
+static void close_in(struct worker *w)
+{
+	if (pcore_op_live(&w->in_op)) {
+		pcore_op_cancel(w->pool->loop, &w->in_op); /* closed when it is home */
+		return;
+	}
+	w->in_fd = pcore_fd_close(w->in_fd);
+	pcore_buf_done(&w->in);
+	w->sent = 0;
+}
+
+/* A terminal ends when it is told to at the beginning of a line. */
+static void end_terminal(int fd)
+{
+	struct termios t;
+
+	if (tcgetattr(fd, &t) < 0)
+		return;
+	t.c_cc[VEOF] = TERMINAL_EOF;
+	if (tcsetattr(fd, TCSANOW, &t) == 0)
+		(void)!write(fd, &t.c_cc[VEOF], 1);
+}
+
+/* The end of its input, once it was sent all there is (and has taken it from a terminal). */
+static void close_when_sent(struct worker *w)
+{
+	bool pty = w->pool->spec.pty;
+
+	if (w->state != CLOSING || w->in_fd < 0 || w->sent < w->in.len || (pty && !is_idle(w)))
+		return;
+	w->closed_at = pcore_loop_now(w->pool->loop);
+	if (pty)
+		end_terminal(w->in_fd);
+	close_in(w);
+}
+
+static void pump(struct worker *w)
+{
+	while (w->in_fd >= 0 && w->sent < w->in.len && !pcore_op_live(&w->in_op)) {
+		ssize_t n = write(w->in_fd, w->in.data + w->sent, w->in.len - w->sent);
+
+		if (n > 0) {
+			w->sent += (size_t)n;
+			w->sent_total += (uint64_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			if (pcore_op_poll(w->pool->loop, &w->in_op, w->in_fd, POLLOUT) == 0)
+				break;
+		} else if (n < 0 && errno != EINTR) { /* it does not read, and will end now */
+			w->silent_at = w->silent_at ? w->silent_at : pcore_loop_now(w->pool->loop) + SILENT_NS;
+			w->sent = w->in.len;
+		}
+	}
+	if (w->sent == w->in.len)
+		w->sent = w->in.len = 0;
+	close_when_sent(w);
+}
+
+static void in_done(struct pcore_op *op, int res)
+{
+	struct worker *w = container_of(op, struct worker, in_op);
+
+	(void)res;
+	if (w->state == SERVING || w->state == CLOSING) {
+		pump(w);
+		place(w);
+		set_timer(w);
+		pcore_pool_kick(w->pool->ex.pool);
+		return;
+	}
+	close_in(w);
+	worker_step(w, EXITED);
+}
+
+static int put(struct worker *w, const char *data, size_t len)
+{
+	unsigned char head[4] = { (unsigned char)(len >> 24), (unsigned char)(len >> 16), (unsigned char)(len >> 8), (unsigned char)len };
+	bool frames = w->pool->spec.form.kind == PCORE_ANSWER_FRAMES;
+	int r = pcore_buf_reserve(&w->in, len + sizeof(head));
+
+	if (r < 0)
+		return r;
+	if (frames)
+		(void)pcore_buf_add(&w->in, head, sizeof(head));
+	(void)pcore_buf_add(&w->in, data, len);
+	if (!frames)
+		(void)pcore_buf_addc(&w->in, '\n');
+	if (pcore_list_empty(&w->unsent))
+		pcore_list_add_tail(&w->pool->unsent, &w->unsent);
+	return 0;
+}
+
+/* ---- its end ---- */
+
+static void hand_back(struct worker *w)
+{
+	while (w->n > 0)
+		pcore_pool_handed_back(w->pool->ex.pool, drop_job(w, true));
+}
+
+static void count_unfit(struct worker *w)
+{
+	struct workers *l = w->pool;
+
+	tell(w, PCORE_WORKER_UNFIT, w->n > 0 ? first_job(w)->seq : 0, NULL);
+	if (++l->unfit < UNFIT_MAX || l->given_up)
+		return;
+	l->given_up = true;
+	tell(w, PCORE_WORKER_GIVEN_UP, 0, NULL);
+}
+
+/* Its first job has failed, the others were not begun. */
+static void fail_first(struct worker *w)
+{
+	struct pcore_job *job = first_job(w);
+	struct pcore_job_result *r = &job->result;
+
+	r->exit = w->proc.exit;
+	r->timed_out = w->cause == LATE;
+	r->cancelled = w->cause == STOPPED;
+	r->lost = true;
+	if (w->cause == NOTHING)
+		tell(w, PCORE_WORKER_LOST, job->seq, job);
+	while (w->n > 1)
+		pcore_pool_handed_back(w->pool->ex.pool, drop_job(w, true));
+	conclude(w, drop_job(w, false), pcore_loop_now(w->pool->loop));
+}
+
+static void bury(struct worker *w)
+{
+	bool unfit = w->cause == NOTHING && w->n_answers == 0 && (w->init_due || (w->n > 0 && has_read_nothing(w)));
+	bool disorder = w->proc.exit.code != CLD_EXITED || w->proc.exit.status != 0;
+
+	w->state = DEAD;
+	place(w);
+	pcore_list_del(&w->unsent);
+	close_in(w);
+	set_timer(w);
+	if (unfit) {
+		count_unfit(w);
+		hand_back(w);
+	} else if (w->n > 0) {
+		fail_first(w);
+	} else if (w->cause == NOTHING && disorder) {
+		tell(w, PCORE_WORKER_FAILED, w->last_seq, NULL);
+	}
+}
+
+/* Is nothing left of it, so that the slot can have another? */
+static void clear_away(struct worker *w)
+{
+	if (w->state != DEAD || !w->gone || w->err.state != PCORE_READER_CLOSED || pcore_op_live(&w->in_op) ||
+		pcore_op_live(&w->timer_op))
+		return;
+	w->state = EMPTY;
+	w->pool->live--;
+	pcore_pool_kick(w->pool->ex.pool);
+}
+
+static void end_for(struct worker *w, enum cause cause)
+{
+	static const enum pcore_worker_event events[] = {
+		[LATE] = PCORE_WORKER_LATE,
+		[SURPLUS] = PCORE_WORKER_SURPLUS,
+		[SILENT] = PCORE_WORKER_SILENT,
+		[STUCK] = PCORE_WORKER_STUCK,
+	};
+	const struct pcore_job *job = first_job(w);
+
+	w->state = ENDING;
+	w->cause = cause;
+	place(w);
+	if (cause != STOPPED)
+		tell(w, events[cause], job ? job->seq : w->last_seq, job);
+	pcore_proc_end(&w->proc, w->pool->spec.times.signal, PCORE_KILLED_CANCEL);
+}
+
+/* ---- what happens ---- */
+
+/* Does it sleep in a read of its standard input? */
+static bool waits_for_input(pid_t pid)
+{
+	char path[32], text[64];
+	unsigned long call, fd;
+	ssize_t n;
+	int file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+	if (file >= 0)
+		(void)pcore_fd_close(file);
+	if (n <= 0)
+		return false;
+	text[n] = '\0'; /* "0 0x0 ..." */
+	return sscanf(text, "%lu 0x%lx", &call, &fd) == 2 && call == SYS_read && fd == STDIN_FILENO;
+}
+
+static void out_of_time(struct worker *w)
+{
+	const struct pcore_worker_spec *s = &w->pool->spec;
+	int64_t now = pcore_loop_now(w->pool->loop);
+
+	if (due_at(w) > now)
+		return;
+	if (w->silent_at && w->silent_at <= now) {
+		end_for(w, SILENT);
+	} else if (is_idle(w) && w->state == CLOSING) {
+		end_for(w, STUCK);
+	} else if (is_idle(w)) {
+		worker_step(w, CLOSE);
+	} else if (pcore_ns_add(w->since, s->answer_timeout) <= now) {
+		end_for(w, LATE);
+	} else if (pcore_ns_add(w->slow_since, s->slow_after) <= now) {
+		if (!w->told_slow)
+			tell(w, PCORE_WORKER_SLOW, first_job(w) ? first_job(w)->seq : 0, first_job(w));
+		w->told_slow = true;
+		w->slow_since = now;
+	} else if (waits_for_input(w->proc.pid)) { /* it has items, and reads on: it answers in blocks */
+		w->hungry_at = now + HUNGRY_NS;
+		w->ahead = w->ahead * 2 < s->window ? w->ahead * 2 : s->window;
+		w->filling = true;
+		place(w);
+		pcore_pool_kick(w->pool->ex.pool);
+	} else {
+		w->hungry_after = w->hungry_after < s->slow_after / 2 ? w->hungry_after * 2 : s->slow_after;
+		w->hungry_at = now + w->hungry_after;
+	}
+}
+
+static void worker_step(struct worker *w, enum worker_event ev)
+{
+	bool active = w->state == SERVING || w->state == CLOSING;
+
+	switch (ev) {
+	case ANSWERS:
+		place(w);
+		close_when_sent(w);
+		break;
+	case EXITED: /* or something that had to come home before it is over */
+		if (w->exited && w->out.state == PCORE_READER_CLOSED && (active || w->state == ENDING))
+			bury(w);
+		clear_away(w);
+		return;
+	case TIME_IS_UP:
+		if (active)
+			out_of_time(w);
+		break;
+	case CLOSE:
+		if (w->state == SERVING) {
+			w->state = CLOSING;
+			place(w);
+			close_when_sent(w);
+		}
+		break;
+	case STOP:
+		if (active)
+			end_for(w, STOPPED);
+		break;
+	}
+	set_timer(w);
+}
+
+static void timer_done(struct pcore_op *op, int res)
+{
+	struct worker *w = container_of(op, struct worker, timer_op);
+
+	(void)res;
+	if (w->state == DEAD)
+		clear_away(w);
+	else
+		worker_step(w, TIME_IS_UP);
+}
+
+static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)
+{
+	struct worker *w = container_of(p, struct worker, proc);
+
+	switch (ev) {
+	case PCORE_PROC_EXITED:
+		w->exited = true;
+		pcore_reader_finish(&w->out);
+		break;
+	case PCORE_PROC_CLOSED: /* who still holds its stderr was let live on purpose */
+		w->gone = true;
+		pcore_reader_finish(&w->err);
+		break;
+	}
+	worker_step(w, EXITED);
+}
+
+/* ---- reading from it ---- */
+
+static void emit(void *ctx, const char *data, size_t len)
+{
+	struct worker *w = ctx;
+
+	if (!w->init_due)
+		w->refused = !pcore_pool_output(w->pool->ex.pool, first_job(w), PCORE_JOB_STDOUT, data, len);
+}
+
+static void answered(struct worker *w, int64_t now)
+{
+	struct pcore_job *job;
+
+	w->pool->unfit = 0;
+	w->n_answers++;
+	if (w->init_due) {
+		w->init_due = false;
+		begin_wait(w, now);
+		return;
+	}
+	job = drop_job(w, false);
+	job->result.exit.code = CLD_EXITED;
+	w->last_seq = job->seq;
+	conclude(w, job, now);
+}
+
+/* What it wrote, as far as answers were asked for. */
+static void take_answers(struct worker *w, const char *data, size_t len)
+{
+	int64_t now = pcore_loop_now(w->pool->loop);
+	uint64_t before = w->n_answers;
+	bool end;
+
+	w->pool->real_offset = pcore_clock_ns(CLOCK_REALTIME) - pcore_now_ns();
+	w->refused = false;
+	while (len > 0 && (w->state == SERVING || w->state == CLOSING)) {
+		size_t used;
+
+		if (is_idle(w)) {
+			end_for(w, SURPLUS);
+			return;
+		}
+		used = pcore_answers_feed(&w->answers, data, len, emit, w, &end);
+		data += used;
+		len -= used;
+		if (end)
+			answered(w, now);
+	}
+	if (w->n_answers > before)
+		learn(w, w->n_answers - before, now);
+	if (w->refused && w->answers.begun) /* else it has no more to say for that job */
+		pcore_reader_pause(&w->out);
+	worker_step(w, ANSWERS);
+}
+
+static void out_data(struct pcore_reader *r, const char *data, ssize_t n)
+{
+	struct worker *w = container_of(r, struct worker, out);
+
+	if (n > 0) {
+		take_answers(w, data, (size_t)n);
+		return;
+	}
+	if (!w->exited && !w->silent_at)
+		w->silent_at = pcore_loop_now(w->pool->loop) + SILENT_NS;
+	set_timer(w);
+	worker_step(w, EXITED);
+}
+
+static void err_data(struct pcore_reader *r, const char *data, ssize_t n)
+{
+	struct worker *w = container_of(r, struct worker, err);
+	const struct pcore_worker_spec *s = &w->pool->spec;
+
+	if (!s->errors(s->ctx, w->slot, n > 0 ? data : NULL, n > 0 ? (size_t)n : 0) && n > 0)
+		pcore_reader_pause(r);
+	if (n <= 0)
+		clear_away(w);
+}
+
+/* ---- starting one ---- */
+
+static void close_fds(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			fds[i] = pcore_fd_close(fds[i]);
+}
+
+/* A terminal that passes lines as they are, whatever bytes are in them; both ends of it and a second descriptor for ours.
+ * In non-canonical mode a reader that waits could not be told of the end. */
+static int open_pty(int fds[static 3])
+{
+	struct termios t;
+
+	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (fds[0] < 0)
+		return -errno;
+	if (grantpt(fds[0]) < 0 || unlockpt(fds[0]) < 0)
+		return -errno;
+	fds[1] = ioctl(fds[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	fds[2] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+	if (fds[1] < 0 || fds[2] < 0 || tcgetattr(fds[1], &t) < 0)
+		return -errno;
+	cfmakeraw(&t);
+	t.c_lflag |= ICANON;
+	memset(t.c_cc, _POSIX_VDISABLE, sizeof(t.c_cc));
+	return tcsetattr(fds[1], TCSANOW, &t) < 0 ? -errno : 0;
+}
+
+static int spawn(struct worker *w, int ret[static 3], struct pcore_err *err)
+{
+	const struct pcore_worker_spec *s = &w->pool->spec;
+	int pty[3] = { -EBADF, -EBADF, -EBADF };
+	struct pcore_proc_fd fds[3] = {
+		{ .target = 0, .source = s->pty ? PCORE_FD_OURS : PCORE_FD_PIPE_IN },
+		{ .target = 1, .source = s->pty ? PCORE_FD_OURS : PCORE_FD_PIPE_OUT },
+		{ .target = 2, .source = PCORE_FD_PIPE_OUT },
+	};
+	struct pcore_proc_spec spec = { .size = sizeof(spec) };
+	int r = s->pty ? open_pty(pty) : 0;
+
+	if (r < 0) {
+		close_fds(pty, ARRAY_SIZE(pty));
+		return pcore_err_set(err, r, PCORE_STEP_OPEN, "/dev/ptmx");
+	}
+	if (s->pty)
+		fds[0].fd = fds[1].fd = pty[1];
+	s->describe(s->ctx, w->slot, &spec);
+	spec.set_pgroup = !spec.new_session;
+	spec.pgroup = 0;
+	spec.fds = fds;
+	spec.n_fds = ARRAY_SIZE(fds);
+	r = pcore_proc_start(&w->proc, w->pool->loop, w->tree, &spec, &s->times, err);
+	if (r < 0) {
+		close_fds(pty, ARRAY_SIZE(pty));
+		return r;
+	}
+	close_fds(&pty[1], 1);
+	ret[0] = s->pty ? pty[0] : fds[0].fd;
+	ret[1] = s->pty ? pty[2] : fds[1].fd;
+	ret[2] = fds[2].fd;
+	return 0;
+}
+
+/* Watch its pipes. What cannot be watched is closed, and it is ended for its silence. */
+static void watch(struct worker *w, const int fds[static 3])
+{
+	w->in_fd = fds[0];
+	if (pcore_reader_start(&w->out, w->pool->loop, fds[1]) < 0) {
+		(void)pcore_fd_close(fds[1]);
+		w->silent_at = pcore_loop_now(w->pool->loop);
+	}
+	if (pcore_reader_start(&w->err, w->pool->loop, fds[2]) < 0)
+		(void)pcore_fd_close(fds[2]);
+}
+
+static struct worker *worker_alloc(struct workers *l, unsigned slot, struct pcore_err *err)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+
+	w->pool = l;
+	w->slot = slot;
+	w->in_fd = -EBADF;
+	w->proc.event = proc_event;
+	w->in_op.done = in_done;
+	w->timer_op.done = timer_done;
+	w->out.data = out_data;
+	w->err.data = err_data;
+	w->out.buf = w->err.buf = l->buf;
+	w->out.buf_size = w->err.buf_size = READ_SIZE;
+	pcore_list_init(&w->roomy);
+	pcore_list_init(&w->unsent);
+	if (pcore_tree_new(&w->tree, l->spec.keeper, err) < 0) {
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+static int find_slot(struct workers *l, struct worker **ret, struct pcore_err *err)
+{
+	for (unsigned i = 0; i < l->jobs; i++) {
+		if (!l->slots[i]) {
+			(void)pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+			l->slots[i] = worker_alloc(l, i + 1, err);
+			if (!l->slots[i])
+				return err->code;
+			err->code = 0;
+		}
+		*ret = l->slots[i];
+		if ((*ret)->state == EMPTY)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+static int start_worker(struct workers *l, struct worker **ret, struct pcore_err *err)
+{
+	struct worker *w = NULL;
+	int fds[3], r = find_slot(l, &w, err);
+
+	if (r < 0)
+		return r;
+	r = spawn(w, fds, err);
+	if (r < 0)
+		return r;
+
+	w->state = SERVING;
+	w->cause = NOTHING;
+	w->answers = (struct pcore_answers){ .form = l->spec.form };
+	w->in = PCORE_BUF_INIT(0);
+	w->sent = w->sent_total = 0;
+	w->n_items = w->n_answers = w->last_seq = 0;
+	w->closed_at = w->silent_at = 0;
+	w->exited = w->gone = w->told_slow = false;
+	w->ahead = 1;
+	w->mark = pcore_loop_now(l->loop);
+	begin_wait(w, w->mark);
+	w->service = INT64_MAX;
+	w->init_due = l->spec.init && put(w, l->spec.init, l->spec.init_len) == 0;
+	l->live++;
+	watch(w, fds);
+	*ret = w;
+	return 0;
+}
+
+/* An idle worker, else a new one, else the one that was sent something longest ago. What was tried before gets a new one. */
+static int choose(struct workers *l, const struct pcore_job *job, struct worker **ret, struct pcore_err *err)
+{
+	struct worker *w = pcore_list_empty(&l->roomy) ? NULL : container_of(l->roomy.next, struct worker, roomy);
+	int r = 0;
+
+	if (l->live < l->jobs && !l->given_up && !(w && is_idle(w) && job->attempt == 1))
+		r = start_worker(l, ret, err);
+	else if (!w)
+		return -EAGAIN;
+	else
+		*ret = w;
+	if (r < 0 && w) {
+		*ret = w;
+		r = 0;
+	}
+	return r;
+}
+
+/* ---- the dispatcher's side ---- */
+
+static int workers_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
+{
+	struct workers *l = workers_of(ex);
+	struct worker *w = NULL;
+	const char *item;
+	size_t len;
+	int r = l->spec.item(l->spec.ctx, job, &item, &len);
+
+	if (r == 0 && l->spec.form.kind != PCORE_ANSWER_FRAMES && memchr(item, '\n', len))
+		r = -EBADMSG;
+	if (r == 0 && l->spec.pty && len > TERMINAL_LINE_MAX)
+		r = -EMSGSIZE;
+	if (r < 0)
+		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
+	r = choose(l, job, &w, err);
+	if (r < 0)
+		return r;
+	r = make_place(w);
+	if (r == 0)
+		r = put(w, item, len);
+	if (r < 0)
+		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
+
+	if (is_idle(w)) {
+		w->mark = pcore_loop_now(l->loop);
+		begin_wait(w, w->mark);
+	}
+	add_job(w, job);
+	if (++w->n_items == l->spec.items_max)
+		worker_step(w, CLOSE);
+	place(w);
+	return 0;
+}
+
+static bool workers_have_room(const struct pcore_executor *ex)
+{
+	const struct workers *l = workers_of(ex);
+
+	return !l->given_up && (!pcore_list_empty(&l->roomy) || l->live < l->jobs);
+}
+
+static void workers_flush(struct pcore_executor *ex)
+{
+	struct workers *l = workers_of(ex);
+	struct pcore_list *node;
+
+	while ((node = pcore_list_pop(&l->unsent))) {
+		struct worker *w = container_of(node, struct worker, unsent);
+
+		pump(w);
+		place(w);
+		set_timer(w);
+	}
+}
+
+static void workers_close(struct pcore_executor *ex, enum pcore_pool_stop how)
+{
+	struct workers *l = workers_of(ex);
+
+	for (unsigned i = 0; l->live > 0 && i < l->n_slots; i++) {
+		struct worker *w = l->slots[i];
+
+		if (!w || w->state == EMPTY || w->state == DEAD)
+			continue;
+		worker_step(w, how >= PCORE_POOL_END ? STOP : CLOSE);
+		if (how == PCORE_POOL_KILL)
+			pcore_proc_kill(&w->proc, PCORE_KILLED_CANCEL);
+	}
+}
+
+static bool workers_busy(const struct pcore_executor *ex)
+{
+	return workers_of(ex)->live > 0;
+}
+
+static int workers_resize(struct pcore_executor *ex, unsigned jobs)
+{
+	struct workers *l = workers_of(ex);
+
+	if (jobs > l->n_slots) {
+		struct worker **slots = realloc(l->slots, jobs * sizeof(struct worker *));
+
+		if (!slots)
+			return -ENOMEM;
+		memset(slots + l->n_slots, 0, (jobs - l->n_slots) * sizeof(struct worker *));
+		l->slots = slots;
+		l->n_slots = jobs;
+	}
+	l->jobs = jobs;
+	for (unsigned i = jobs; i < l->n_slots; i++)
+		if (l->slots[i])
+			worker_step(l->slots[i], CLOSE);
+	return 0;
+}
+
+static void workers_signal(struct pcore_executor *ex, struct pcore_job *job, int sig)
+{
+	struct worker *w = job->run;
+
+	(void)ex;
+	if (first_job(w) == job) /* one signal for all of its jobs */
+		pcore_proc_signal_tree(&w->proc, sig);
+}
+
+static void workers_end(struct pcore_executor *ex, struct pcore_job *job)
+{
+	(void)ex;
+	worker_step(job->run, STOP);
+}
+
+static void workers_kill(struct pcore_executor *ex, struct pcore_job *job)
+{
+	struct worker *w = job->run;
+
+	(void)ex;
+	worker_step(w, STOP);
+	if (first_job(w) == job && w->state == ENDING)
+		pcore_proc_kill(&w->proc, PCORE_KILLED_CANCEL);
+}
+
+static void workers_go_on(struct pcore_executor *ex, struct pcore_job *job)
+{
+	struct worker *w = job->run;
+
+	(void)ex;
+	pcore_reader_resume(&w->out);
+}
+
+void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot)
+{
+	pcore_reader_resume(&workers_of(ex)->slots[slot - 1]->err);
+}
+
+unsigned pcore_worker_busy(const struct pcore_executor *ex)
+{
+	return workers_of(ex)->busy;
+}
+
+static void workers_free(struct pcore_executor *ex)
+{
+	struct workers *l = workers_of(ex);
+
+	for (unsigned i = 0; i < l->n_slots; i++) {
+		struct worker *w = l->slots[i];
+
+		if (!w)
+			continue;
+		assert(w->state == EMPTY);
+		pcore_tree_free(w->tree);
+		pcore_buf_done(&w->in);
+		free(w->jobs);
+		free(w);
+	}
+	free(l->slots);
+	free(l->buf);
+	free(l);
+}
+
+int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_worker_spec *spec, struct pcore_err *err)
+{
+	static const struct pcore_executor_ops ops = {
+		.start = workers_start,
+		.signal = workers_signal,
+		.end = workers_end,
+		.kill = workers_kill,
+		.resume = workers_go_on,
+		.free = workers_free,
+		.has_room = workers_have_room,
+		.flush = workers_flush,
+		.close = workers_close,
+		.busy = workers_busy,
+		.resize = workers_resize,
+	};
+	struct workers *l = calloc(1, sizeof(*l));
+
+	assert(spec->jobs > 0 && spec->window > 0);
+
+	if (!l)
+		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+
+	l->ex.ops = &ops;
+	l->loop = lp;
+	l->spec = *spec;
+	pcore_list_init(&l->roomy);
+	pcore_list_init(&l->unsent);
+	l->buf = malloc(READ_SIZE);
+	if (!l->buf || workers_resize(&l->ex, spec->jobs) < 0) {
+		workers_free(&l->ex);
+		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+	}
+	*ret = &l->ex;
+	return 0;
+}

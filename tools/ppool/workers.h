@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workers.h - ppool map --worker: the options, the executor they ask for, and what there is to tell of it.
+ */
+#ifndef PCORE_PPOOL_WORKERS_H
+#define PCORE_PPOOL_WORKERS_H
+
+#include "libcore/pool/pool.h"
+#include "tools/cli/collate.h"
+#include "tools/cli/opts.h"
+
+/* Strings are borrowed from argv. */
+struct workers_opts {
+	bool worker, pty;
+	bool frames, frames_out;
+	uint64_t n_lines; /* 0: not given */
+	const char *until, *init;
+	uint64_t max_items, window; /* 0: not given */
+	int64_t idle_timeout, answer_timeout;
+};
+
+extern const struct cli_opt workers_table[];
+
+void workers_opts_init(struct workers_opts *o);
+
+/* Do the options go together? CLI_GO, or CLI_FAILURE after a message. */
+int workers_check(const struct workers_opts *o);
+
+struct workers {
+	const struct workers_opts *opts;
+	struct pcore_executor *ex;   /* the pool's */
+	struct cli_collator *errors; /* what they write to stderr, line by line */
+	struct cli_output **outputs; /* a slot's, or NULL */
+	unsigned n_outputs;
+	int64_t answer_timeout; /* what holds of --answer-timeout and --timeout */
+	bool failed;	   /* one did, besides its items */
+	bool told_slow;
+	void *ctx;
+	void (*before_message)(void *ctx);
+	void (*give_up)(void *ctx);
+	void (*describe)(void *ctx, unsigned slot, struct pcore_proc_spec *spec);
+	int (*item)(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len);
+};
+
+/* Make the executor; what the callbacks above say is filled in. 0, or -errno with err. */
+int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper *keeper, unsigned jobs,
+	const struct pcore_proc_times *times, const char *tmpdir, struct pcore_err *err);
+void workers_done(struct workers *w);
+
+/* An item could not be sent, for the reason in its result. Says why. */
+void workers_refused(const struct pcore_job *job);
+
+#endif
