@@ -244,6 +244,155 @@ static void a_long_item_in_small_pieces_arrives_whole(void **state)
 	cli_items_done(&it);
 }
 
+static struct cli_items csv(const char *data, size_t len, size_t step)
+{
+	struct cli_items it;
+
+	cli_items_init(&it, '\n', CLI_ITEM_MAX);
+	cli_items_csv(&it, ',');
+	feed(&it, data, len, step);
+	cli_items_eof(&it);
+	return it;
+}
+
+#define CSV(text) csv(text, sizeof(text) - 1, sizeof(text))
+
+static void records_of_csv_end_at_newlines_that_are_not_quoted(void **state)
+{
+	struct cli_items it = CSV("a,b\r\n\"x\ny\",1\n\"\"\"\n\",\"\"\r\n");
+
+	(void)state;
+	expect(&it, "a,b");
+	expect(&it, "\"x\ny\",1");
+	expect(&it, "\"\"\"\n\",\"\"");
+	expect_result(&it, -ENODATA);
+	assert_int_equal(it.count, 3);
+	cli_items_done(&it);
+}
+
+static void an_empty_line_of_csv_is_no_record(void **state)
+{
+	struct cli_items it = CSV("\n\r\na\n\n\"\"\n\r\n");
+
+	(void)state;
+	expect(&it, "a");
+	expect(&it, "\"\"");
+	expect_result(&it, -ENODATA);
+	assert_int_equal(it.count, 2);
+	cli_items_done(&it);
+}
+
+static void quotes_inside_a_field_of_csv_are_bytes(void **state)
+{
+	struct cli_items it = CSV("5\" x,b\n \"c\nd,\"e\"f\"g\nh\n");
+
+	(void)state;
+	expect(&it, "5\" x,b");
+	expect(&it, " \"c");
+	expect(&it, "d,\"e\"f\"g");
+	expect(&it, "h");
+	expect_result(&it, -ENODATA);
+	cli_items_done(&it);
+}
+
+static void only_a_carriage_return_before_the_newline_is_removed(void **state)
+{
+	struct cli_items it = CSV("a\rb\r\r\nc\r");
+
+	(void)state;
+	expect(&it, "a\rb\r");
+	expect(&it, "c\r"); /* no newline follows it */
+	expect_result(&it, -ENODATA);
+	cli_items_done(&it);
+}
+
+static void the_last_record_needs_no_newline_but_its_quotes_closed(void **state)
+{
+	struct cli_items it = CSV("a\nb,\"c\"");
+
+	(void)state;
+	expect(&it, "a");
+	expect(&it, "b,\"c\"");
+	expect_result(&it, -ENODATA);
+	cli_items_done(&it);
+
+	it = CSV("a\nb,\"c\n\n");
+	expect(&it, "a");
+	expect_result(&it, -EILSEQ);
+	expect_result(&it, -EILSEQ);
+	cli_items_done(&it);
+}
+
+static void a_record_with_a_nul_is_skipped_unless_that_is_fine(void **state)
+{
+	struct cli_items it = CSV("\"a\0\nb\"\nc\n");
+
+	(void)state;
+	expect_result(&it, -EBADMSG);
+	expect(&it, "c");
+	assert_int_equal(it.count, 2);
+	cli_items_done(&it);
+
+	it = WHOLE("a\0b\nc\n", '\n');
+	it.nul_ok = true;
+	expect_item(&it, "a\0b", 3);
+	expect(&it, "c");
+	cli_items_done(&it);
+}
+
+static void the_way_the_bytes_of_csv_arrive_changes_nothing(void **state)
+{
+	static const char data[] = "a,\"b\"\"\r\n\",c\r\n\r\nd\"\n\"e\"\n\"\n\n\"";
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(data) - 1; cut++) {
+		struct cli_items it;
+		const char *item;
+		size_t len, n = 0;
+
+		cli_items_init(&it, '\n', CLI_ITEM_MAX);
+		cli_items_csv(&it, ',');
+		feed(&it, data, cut, 1);
+		while (cli_items_next(&it, &item, &len) == 1)
+			n++; /* those that are complete are given */
+		feed(&it, data + cut, sizeof(data) - 1 - cut, 2);
+		cli_items_eof(&it);
+		for (; cli_items_next(&it, &item, &len) == 1; n++)
+			assert_string_equal(item, n == 0 ? "a,\"b\"\"\r\n\",c" : n == 1 ? "d\"" : n == 2 ? "\"e\"" : "\"\n\n\"");
+		assert_int_equal(n, 4);
+		cli_items_done(&it);
+	}
+}
+
+static void csv_may_begin_after_lines_that_are_none(void **state)
+{
+	struct cli_items it = WHOLE("not \"csv\n\"a\nb\"\n", '\n');
+
+	(void)state;
+	expect(&it, "not \"csv");
+	cli_items_csv(&it, ',');
+	expect(&it, "\"a\nb\"");
+	expect_result(&it, -ENODATA);
+	cli_items_done(&it);
+}
+
+static void an_endless_quote_is_refused_at_the_limit(void **state)
+{
+	struct cli_items it;
+
+	(void)state;
+	cli_items_init(&it, '\n', 100);
+	cli_items_csv(&it, ',');
+	feed(&it, "a\n\"", 3, 3);
+	expect(&it, "a");
+	for (int i = 0; i < 50; i++) {
+		expect_result(&it, 0);
+		feed(&it, "b\n", 2, 2);
+	}
+	expect_result(&it, -E2BIG);
+	cli_items_done(&it);
+}
+
 static void delimiters_are_read_as_users_write_them(void **state)
 {
 	static const struct {
@@ -297,6 +446,15 @@ int main(void)
 		TEST(an_endless_line_is_refused_before_its_end),
 		TEST(the_way_the_bytes_arrive_changes_nothing),
 		TEST(a_long_item_in_small_pieces_arrives_whole),
+		TEST(records_of_csv_end_at_newlines_that_are_not_quoted),
+		TEST(an_empty_line_of_csv_is_no_record),
+		TEST(quotes_inside_a_field_of_csv_are_bytes),
+		TEST(only_a_carriage_return_before_the_newline_is_removed),
+		TEST(the_last_record_needs_no_newline_but_its_quotes_closed),
+		TEST(a_record_with_a_nul_is_skipped_unless_that_is_fine),
+		TEST(the_way_the_bytes_of_csv_arrive_changes_nothing),
+		TEST(csv_may_begin_after_lines_that_are_none),
+		TEST(an_endless_quote_is_refused_at_the_limit),
 		TEST(delimiters_are_read_as_users_write_them),
 	};
 

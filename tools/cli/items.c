@@ -26,6 +26,15 @@ void cli_items_done(struct cli_items *it)
 		pcore_buf_done(&it->buf);
 }
 
+void cli_items_csv(struct cli_items *it, char sep)
+{
+	assert(it->scanned == it->start);
+
+	it->csv = true;
+	it->csv_sep = sep;
+	it->csv_state = CLI_CSV_START;
+}
+
 char *cli_items_space(struct cli_items *it, size_t min, size_t *ret_room)
 {
 	assert(!it->eof);
@@ -68,7 +77,27 @@ static char *find_end(struct cli_items *it)
 	return it->eof ? it->buf.data + it->buf.len : NULL;
 }
 
-int cli_items_next(struct cli_items *it, const char **ret, size_t *ret_len)
+/* The same for a record of CSV. At the end of the input NULL says that a quote is not closed. */
+static char *find_record_end(struct cli_items *it)
+{
+	char *data = it->buf.data, *end = NULL;
+	size_t rest = it->buf.len - it->start;
+
+	/* Most records have no quote, and memchr() is faster than a state for each byte. */
+	if (it->scanned == it->start)
+		end = memchr(data + it->start, '\n', rest);
+	if (end && !memchr(data + it->start, '"', (size_t)(end - data) - it->start))
+		return end;
+	for (; it->scanned < it->buf.len; it->scanned++) {
+		if (data[it->scanned] == '\n' && it->csv_state != CLI_CSV_QUOTED)
+			return data + it->scanned;
+		it->csv_state = cli_csv_step(it->csv_state, data[it->scanned], it->csv_sep);
+	}
+	return it->eof && it->csv_state != CLI_CSV_QUOTED ? data + it->buf.len : NULL;
+}
+
+/* An item as cli_items_next() gives it, or an empty line of CSV. */
+static int take(struct cli_items *it, const char **ret, size_t *ret_len)
 {
 	char *item, *end;
 	size_t len;
@@ -76,24 +105,43 @@ int cli_items_next(struct cli_items *it, const char **ret, size_t *ret_len)
 	assert(it->start <= it->scanned);
 	assert(it->scanned <= it->buf.len);
 
-	if (it->skipped) {
-		it->skipped = false;
-		it->count++;
-	}
 	if (it->start == it->buf.len)
 		return it->eof ? -ENODATA : 0;
-	end = find_end(it);
+	end = it->csv ? find_record_end(it) : find_end(it);
 	item = it->buf.data + it->start;
 	len = end ? (size_t)(end - item) : it->buf.len - it->start;
 	if (len > it->item_max)
 		return -E2BIG;
 	if (!end)
-		return 0;
+		return it->eof ? -EILSEQ : 0;
 
+	if (it->csv && len > 0 && end[-1] == '\r' && end < it->buf.data + it->buf.len)
+		end--;
 	*end = '\0';
 	it->start += len + 1 < it->buf.len - it->start ? len + 1 : it->buf.len - it->start;
 	it->scanned = it->start;
-	if (it->delim != '\0' && memchr(item, '\0', len)) {
+	it->csv_state = CLI_CSV_START;
+	*ret = item;
+	*ret_len = (size_t)(end - item);
+	return 1;
+}
+
+int cli_items_next(struct cli_items *it, const char **ret, size_t *ret_len)
+{
+	const char *item;
+	size_t len;
+	int r;
+
+	if (it->skipped) {
+		it->skipped = false;
+		it->count++;
+	}
+	do {
+		r = take(it, &item, &len);
+	} while (r > 0 && it->csv && len == 0);
+	if (r <= 0)
+		return r;
+	if (it->delim != '\0' && !it->nul_ok && memchr(item, '\0', len)) {
 		it->skipped = true;
 		return -EBADMSG;
 	}
