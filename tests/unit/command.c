@@ -5,7 +5,9 @@
 #include "tools/cli/command.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/support.h"
@@ -153,6 +155,69 @@ static void a_directory_that_is_missing_is_named(void **state)
 	assert_int_equal(err.step, PCORE_STEP_CHDIR);
 }
 
+static void the_room_for_arguments_is_a_quarter_of_the_stack_within_bounds(void **state)
+{
+	const size_t kept = 2048 + 2 * sizeof("/bin/x");
+
+	(void)state;
+	assert_int_equal(cli_command_room(8 << 20, 0, 0, "/bin/x"), (2 << 20) - kept);
+	assert_int_equal(cli_command_room(RLIM_INFINITY, 0, 0, "/bin/x"), (6 << 20) - kept);
+	assert_int_equal(cli_command_room(64 << 20, 0, 0, "/bin/x"), (6 << 20) - kept);
+	assert_int_equal(cli_command_room(4096, 0, 0, "/bin/x"), (128 << 10) - kept);
+	assert_int_equal(cli_command_room(0, 0, 0, "/bin/x"), (128 << 10) - kept);
+}
+
+static void variables_and_a_name_that_is_not_known_take_from_the_room(void **state)
+{
+	size_t room = cli_command_room(8 << 20, 0, 0, "x");
+
+	(void)state;
+	assert_int_equal(cli_command_room(8 << 20, 3, 100, "x"), room - 100 - 3 * sizeof(char *));
+	assert_int_equal(cli_command_room(8 << 20, 0, 0, NULL), room - 2 * (PATH_MAX - 2));
+	assert_int_equal(cli_command_room(0, 100, 1 << 20, "x"), 0);
+}
+
+/* What exec says about n bytes of arguments with their pointers, and one more that is as long as said. */
+static int try_exec(size_t n, size_t longest)
+{
+	size_t n_strings = n / (1000 + sizeof(char *));
+	char **argv = calloc(n_strings + 3, sizeof(*argv)), *text = calloc(1, longest + 1001);
+	int status = 0;
+	pid_t pid;
+
+	assert_true(argv && text);
+	memset(text, 'x', longest + 1000);
+	for (size_t i = 0; i < n_strings; i++)
+		argv[i] = text + longest + 1; /* 999 and the NUL */
+	if (longest > 0)
+		argv[n_strings] = text + 1000;
+	pid = fork();
+	if (pid == 0) {
+		char *no_env[] = { NULL };
+
+		execve("/bin/true", argv, no_env);
+		_exit(errno == E2BIG ? 99 : 98);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	free(argv);
+	free(text);
+	return WEXITSTATUS(status);
+}
+
+static void the_kernel_agrees(void **state)
+{
+	struct rlimit stack;
+	size_t room;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_STACK, &stack), 0);
+	room = cli_command_room(stack.rlim_cur, 0, 0, "/bin/true");
+	assert_int_equal(try_exec(room, 0), 0);
+	assert_int_equal(try_exec(room + 4096, 0), 99);
+	assert_int_equal(try_exec(0, cli_command_string_max() - 1), 0);
+	assert_int_equal(try_exec(0, cli_command_string_max()), 99);
+}
+
 static const struct CMUnitTest tests[] = {
 	COMMAND_TEST(the_first_in_the_path_that_can_be_run_is_found),
 	COMMAND_TEST(what_is_there_but_cannot_be_run_is_denied),
@@ -160,6 +225,9 @@ static const struct CMUnitTest tests[] = {
 	COMMAND_TEST(what_is_relative_is_looked_up_in_the_directory),
 	COMMAND_TEST(without_a_path_there_is_a_default),
 	COMMAND_TEST(a_directory_that_is_missing_is_named),
+	COMMAND_TEST(the_room_for_arguments_is_a_quarter_of_the_stack_within_bounds),
+	COMMAND_TEST(variables_and_a_name_that_is_not_known_take_from_the_room),
+	COMMAND_TEST(the_kernel_agrees),
 };
 
 int main(void)

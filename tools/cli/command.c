@@ -5,6 +5,7 @@
 #include "tools/cli/command.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,4 +69,22 @@ int cli_command_find(const char *name, const char *dir, char *const *env, char *
 	else
 		r = search(dir ? dfd : AT_FDCWD, name, path_of(env), ret_path);
 	return r < 0 ? pcore_err_set(err, r, PCORE_STEP_EXEC, name) : 0;
+}
+
+/* As the kernel reckons, in bprm_stack_limits(): a quarter of the stack, within bounds, for the file's name, the variables
+ * and arguments and a pointer to each of these. */
+size_t cli_command_room(rlim_t stack, size_t n_env, size_t env_bytes, const char *file)
+{
+	static const size_t least = 128 << 10, most = 6 << 20, kept = 2048;
+	size_t name = file ? strlen(file) + 1 : PATH_MAX, room = most, taken;
+
+	if (stack / 4 < most)
+		room = stack / 4 > least ? stack / 4 : least;
+	taken = n_env * sizeof(char *) + env_bytes + 2 * name + kept;
+	return taken < room ? room - taken : 0;
+}
+
+size_t cli_command_string_max(void)
+{
+	return 32 * (size_t)sysconf(_SC_PAGESIZE);
 }

@@ -7,35 +7,32 @@
  * words and bytes, then they write.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tools/cli/template.h"
 
-enum segment_kind {
-	SEG_TEXT,
-	SEG_ITEM,
-	SEG_NO_EXT,
-	SEG_BASE,
-	SEG_DIR,
-	SEG_BASE_NO_EXT,
-	SEG_SEQ,
-	SEG_SLOT,
-};
+enum segment_kind { SEG_TEXT, SEG_ITEM, SEG_COLUMN, SEG_NAME, SEG_SEQ, SEG_SLOT };
+
+enum form { FORM_WHOLE, FORM_NO_EXT, FORM_BASE, FORM_DIR, FORM_BASE_NO_EXT };
 
 struct segment {
 	enum segment_kind kind;
-	const char *text; /* in the caller's words; for SEG_TEXT only */
+	enum form form;
+	const char *text; /* in the caller's words: the text, or what stands in the braces */
 	size_t len;
+	int column; /* from 1, or from -1 backwards */
 };
 
 struct word {
-	const struct segment *segments; /* in the template's block */
+	struct segment *segments; /* in the template's block */
 	size_t n;
 };
 
 struct cli_template {
-	bool shell, append, command_varies;
+	unsigned flags;
+	bool append, command_varies;
 	size_t n_words;
 	struct word *words; /* owned, with all segments behind it */
 };
@@ -46,122 +43,240 @@ struct output {
 	size_t n_words, n_bytes;
 };
 
-static const struct placeholder {
+/* Where a suffix is the end of another one, the longer stands first. */
+static const struct form_suffix {
 	const char *text;
-	enum segment_kind kind;
-} placeholders[] = {
-	{ "{}", SEG_ITEM },
-	{ "{.}", SEG_NO_EXT },
-	{ "{/}", SEG_BASE },
-	{ "{//}", SEG_DIR },
-	{ "{/.}", SEG_BASE_NO_EXT },
-	{ "{#}", SEG_SEQ },
-	{ "{%}", SEG_SLOT },
+	enum form form;
+} suffixes[] = {
+	{ "//", FORM_DIR },
+	{ "/.", FORM_BASE_NO_EXT },
+	{ "/", FORM_BASE },
+	{ ".", FORM_NO_EXT },
+	{ "", FORM_WHOLE },
 };
 
-static const struct placeholder *placeholder_at(const char *s)
+static bool equals(const char *s, size_t len, const char *text)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(placeholders); i++)
-		if (strncmp(s, placeholders[i].text, strlen(placeholders[i].text)) == 0)
-			return &placeholders[i];
-	return NULL;
+	return strlen(text) == len && memcmp(s, text, len) == 0;
 }
 
-static bool is_item(enum segment_kind kind)
+static bool parse_form(const char *s, size_t len, enum form *ret)
 {
-	switch (kind) {
-	case SEG_ITEM:
-	case SEG_NO_EXT:
-	case SEG_BASE:
-	case SEG_DIR:
-	case SEG_BASE_NO_EXT:
-		return true;
-	case SEG_TEXT:
-	case SEG_SEQ:
-	case SEG_SLOT:
-		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (equals(s, len, suffixes[i].text)) {
+			*ret = suffixes[i].form;
+			return true;
+		}
 	}
 	return false;
 }
 
+/* "2", "-1", "2/." of these; numbers that no line has columns for are all the same. */
+static bool parse_column(const char *s, size_t len, struct segment *seg)
+{
+	bool last = len > 0 && s[0] == '-';
+	size_t i = last, digits = strspn(s + last, "0123456789");
+	int n = 0;
+
+	for (; i < last + digits; i++)
+		n = n < 100000000 ? n * 10 + s[i] - '0' : n;
+	seg->column = last ? -n : n;
+	return digits > 0 && parse_form(s + i, len - i, &seg->form);
+}
+
+/* What stands at an opening brace: its length and *ret, or 0 for ordinary text. */
+static size_t placeholder_at(unsigned flags, const char *s, struct segment *ret)
+{
+	const char *inner = s + 1;
+	size_t len = strcspn(inner, "{}");
+
+	if (inner[len] != '}')
+		return 0;
+	*ret = (struct segment){ .text = inner, .len = len };
+	if (parse_form(inner, len, &ret->form))
+		ret->kind = SEG_ITEM;
+	else if (equals(inner, len, "#"))
+		ret->kind = SEG_SEQ;
+	else if (equals(inner, len, "%"))
+		ret->kind = SEG_SLOT;
+	else if ((flags & CLI_TEMPLATE_NUMBERS) && parse_column(inner, len, ret))
+		ret->kind = SEG_COLUMN;
+	else if (flags & CLI_TEMPLATE_NAMES)
+		ret->kind = SEG_NAME;
+	else
+		return 0;
+	return len + 2;
+}
+
 /* Cut a word into segments and return their number; ret NULL only counts. */
-static size_t split_word(const char *word, struct segment *ret)
+static size_t split_word(unsigned flags, const char *word, struct segment *ret)
 {
 	const char *text = word, *s = word;
 	size_t n = 0;
 
 	for (;;) {
-		const struct placeholder *ph = NULL;
+		struct segment seg;
+		size_t len = 0;
 
 		s += strcspn(s, "{");
 		if (*s) {
-			ph = placeholder_at(s);
-			if (!ph) {
+			len = placeholder_at(flags, s, &seg);
+			if (len == 0) {
 				s++;
 				continue;
 			}
 		}
 		if (s > text) {
 			if (ret)
-				ret[n] = (struct segment){ SEG_TEXT, text, (size_t)(s - text) };
+				ret[n] = (struct segment){ .kind = SEG_TEXT, .text = text, .len = (size_t)(s - text) };
 			n++;
 		}
-		if (!ph)
+		if (len == 0)
 			return n;
 		if (ret)
-			ret[n] = (struct segment){ .kind = ph->kind };
+			ret[n] = seg;
 		n++;
-		s += strlen(ph->text);
+		s += len;
 		text = s;
 	}
 }
 
-static void compile(struct cli_template *t, char *const *words, size_t n_words, struct segment *seg)
+/* A placeholder says where items or columns go, so that none is appended. */
+static bool places(enum segment_kind kind)
 {
-	const struct segment *first = seg;
+	return kind == SEG_ITEM || kind == SEG_COLUMN;
+}
+
+static int compile(struct cli_template *t, char *const *words, size_t n_words, struct segment *seg)
+{
+	bool shell = t->flags & CLI_TEMPLATE_SHELL;
+	struct segment *first = seg;
 
 	for (size_t i = 0; i < n_words; i++) {
 		size_t n;
 
-		if (t->shell && i > 0)
-			*seg++ = (struct segment){ SEG_TEXT, " ", 1 };
-		n = split_word(words[i], seg);
+		if (shell && i > 0)
+			*seg++ = (struct segment){ .kind = SEG_TEXT, .text = " ", .len = 1 };
+		n = split_word(t->flags, words[i], seg);
 		for (size_t k = 0; k < n; k++) {
-			t->append = t->append && !is_item(seg[k].kind);
-			t->command_varies =
-				t->command_varies || (i == 0 && seg[k].kind != SEG_TEXT);
+			if (seg[k].kind == SEG_COLUMN && seg[k].column == 0)
+				return -EDOM;
+			t->append = t->append && !places(seg[k].kind);
+			t->command_varies = t->command_varies || (i == 0 && seg[k].kind != SEG_TEXT);
 		}
-		if (!t->shell)
+		if (!shell)
 			t->words[i] = (struct word){ seg, n };
 		seg += n;
 	}
-	if (t->shell)
+	if (shell)
 		t->words[0] = (struct word){ first, (size_t)(seg - first) };
+	return 0;
 }
 
-int cli_template_new(struct cli_template **ret, char *const *words, size_t n_words, bool shell)
+int cli_template_new(struct cli_template **ret, char *const *words, size_t n_words, unsigned flags)
 {
 	size_t n_segments = n_words; /* the blanks of shell mode */
 	struct cli_template *t;
+	int r;
 
 	for (size_t i = 0; i < n_words; i++)
-		n_segments += split_word(words[i], NULL);
+		n_segments += split_word(flags, words[i], NULL);
 	t = malloc(sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	*t = (struct cli_template){
-		.shell = shell,
+		.flags = flags,
 		.append = true,
 		.command_varies = n_words == 0,
-		.n_words = shell ? 1 : n_words,
+		.n_words = flags & CLI_TEMPLATE_SHELL ? 1 : n_words,
 	};
 	t->words = malloc((n_words + 1) * sizeof(*t->words) + n_segments * sizeof(struct segment));
-	if (!t->words) {
-		free(t);
-		return -ENOMEM;
+	r = t->words ? compile(t, words, n_words, (struct segment *)(void *)(t->words + n_words + 1)) : -ENOMEM;
+	if (r < 0) {
+		cli_template_free(t);
+		return r;
 	}
-	compile(t, words, n_words, (struct segment *)(void *)(t->words + n_words + 1));
 	*ret = t;
+	return 0;
+}
+
+/* Of a name the only column, 0 when there is none, -ENOTUNIQ. */
+static int find_name(const char *s, size_t len, const struct cli_item *names, size_t n_names)
+{
+	int column = 0;
+
+	for (size_t i = 0; i < n_names; i++) {
+		if (names[i].len != len || memcmp(names[i].data, s, len) != 0)
+			continue;
+		if (column)
+			return -ENOTUNIQ;
+		column = (int)i + 1;
+	}
+	return column;
+}
+
+/* The whole of it may be a name, or all but the suffix of a form. */
+static int find_column(struct segment *seg, const struct cli_item *names, size_t n_names)
+{
+	int column = find_name(seg->text, seg->len, names, n_names);
+
+	seg->form = FORM_WHOLE;
+	for (size_t i = 0; column == 0 && i < ARRAY_SIZE(suffixes); i++) {
+		size_t len = strlen(suffixes[i].text);
+
+		if (len >= seg->len || !equals(seg->text + seg->len - len, len, suffixes[i].text))
+			continue;
+		column = find_name(seg->text, seg->len - len, names, n_names);
+		seg->form = suffixes[i].form;
+	}
+	return column;
+}
+
+static bool is_word(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./", s[i]) && !(s[i] & 0x80))
+			return false;
+	return true;
+}
+
+static int bind_segment(struct segment *seg, const struct cli_item *names, size_t n_names)
+{
+	struct segment named = *seg;
+	int column = find_column(&named, names, n_names);
+
+	if (column < 0)
+		return column;
+	if (column > 0) {
+		seg->kind = SEG_COLUMN;
+		seg->column = column;
+		seg->form = named.form;
+	} else if (seg->kind == SEG_NAME && is_word(seg->text, seg->len)) {
+		return -ENOENT;
+	} else if (seg->kind == SEG_NAME) {
+		*seg = (struct segment){ .kind = SEG_TEXT, .text = seg->text - 1, .len = seg->len + 2 };
+	}
+	return 0;
+}
+
+int cli_template_bind(struct cli_template *t, const struct cli_item *names, size_t n_names, struct cli_item *ret_bad)
+{
+	assert(t->flags & CLI_TEMPLATE_NAMES);
+
+	for (size_t i = 0; i < t->n_words; i++) {
+		for (size_t k = 0; k < t->words[i].n; k++) {
+			struct segment *seg = &t->words[i].segments[k];
+			int r = 0;
+
+			if (seg->kind == SEG_NAME || (seg->kind == SEG_COLUMN && (size_t)abs(seg->column) > n_names))
+				r = bind_segment(seg, names, n_names);
+			if (r < 0) {
+				*ret_bad = (struct cli_item){ seg->text, seg->len };
+				return r;
+			}
+			t->append = t->append && !places(seg->kind);
+		}
+	}
 	return 0;
 }
 
@@ -181,6 +296,15 @@ bool cli_template_has_item(const struct cli_template *t)
 bool cli_template_command_varies(const struct cli_template *t)
 {
 	return t->command_varies;
+}
+
+bool cli_template_has_item(const struct cli_template *t)
+{
+	for (size_t i = 0; i < t->n_words; i++)
+		for (size_t k = 0; k < t->words[i].n; k++)
+			if (t->words[i].segments[k].kind == SEG_ITEM)
+				return true;
+	return false;
 }
 
 /* What follows the last slash; a path that ends in slashes is taken without them, but "/" stays. */
@@ -225,22 +349,19 @@ static struct cli_item without_extension(struct cli_item path)
 	return (struct cli_item){ path.data, dot ? (size_t)(dot - path.data) : path.len };
 }
 
-static struct cli_item item_form(enum segment_kind kind, struct cli_item item)
+static struct cli_item item_form(enum form form, struct cli_item item)
 {
-	switch (kind) {
-	case SEG_NO_EXT:
-		return without_extension(item);
-	case SEG_BASE:
-		return last_component(item);
-	case SEG_DIR:
-		return directory(item);
-	case SEG_BASE_NO_EXT:
-		return without_extension(last_component(item));
-	case SEG_ITEM:
-	case SEG_TEXT:
-	case SEG_SEQ:
-	case SEG_SLOT:
+	switch (form) {
+	case FORM_WHOLE:
 		break;
+	case FORM_NO_EXT:
+		return without_extension(item);
+	case FORM_BASE:
+		return last_component(item);
+	case FORM_DIR:
+		return directory(item);
+	case FORM_BASE_NO_EXT:
+		return without_extension(last_component(item));
 	}
 	return item;
 }
@@ -283,15 +404,14 @@ static void put_quoted(struct output *out, struct cli_item item)
 	put(out, "'", 1);
 }
 
-static void put_item(const struct cli_template *t, struct output *out, enum segment_kind kind,
-	struct cli_item item)
+static void put_item(const struct cli_template *t, struct output *out, enum form form, struct cli_item item)
 {
-	struct cli_item form = item_form(kind, item);
+	struct cli_item text = item_form(form, item);
 
-	if (t->shell)
-		put_quoted(out, form);
+	if (t->flags & CLI_TEMPLATE_SHELL)
+		put_quoted(out, text);
 	else
-		put(out, form.data, form.len);
+		put(out, text.data, text.len);
 }
 
 static void put_number(struct output *out, uint64_t n)
@@ -301,31 +421,49 @@ static void put_number(struct output *out, uint64_t n)
 	put(out, digits, (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, n));
 }
 
+static struct cli_item column(const struct cli_template_args *args, int n)
+{
+	size_t i = n > 0 ? (size_t)n : args->n_columns + 1 - (size_t)-n;
+
+	/* Counted from the end it may have wrapped around. */
+	return i >= 1 && i <= args->n_columns ? args->columns[i - 1] : (struct cli_item){ "", 0 };
+}
+
 static void put_segment(const struct cli_template *t, struct output *out, const struct segment *seg,
 	const struct cli_template_args *args)
 {
-	if (seg->kind == SEG_TEXT) {
+	switch (seg->kind) {
+	case SEG_TEXT:
 		put(out, seg->text, seg->len);
-	} else if (seg->kind == SEG_SEQ) {
+		break;
+	case SEG_SEQ:
 		put_number(out, args->seq);
-	} else if (seg->kind == SEG_SLOT) {
+		break;
+	case SEG_SLOT:
 		put_number(out, args->slot);
-	} else {
+		break;
+	case SEG_COLUMN:
+		put_item(t, out, seg->form, column(args, seg->column));
+		break;
+	case SEG_ITEM:
 		for (size_t i = 0; i < args->n_items; i++) {
 			if (i > 0)
 				put(out, " ", 1);
-			put_item(t, out, seg->kind, args->items[i]);
+			put_item(t, out, seg->form, args->items[i]);
 		}
+		break;
+	case SEG_NAME:
+		assert(seg->kind != SEG_NAME);
 	}
 }
 
 /* Each item as a word of its own. */
-static void put_item_words(const struct cli_template *t, struct output *out, enum segment_kind kind,
-	const struct cli_template_args *args)
+static void put_item_words(const struct cli_template *t, struct output *out, enum form form,
+	const struct cli_item *items, size_t n_items)
 {
-	for (size_t i = 0; i < args->n_items; i++) {
+	for (size_t i = 0; i < n_items; i++) {
 		begin_word(out);
-		put_item(t, out, kind, args->items[i]);
+		put_item(t, out, form, items[i]);
 		end_word(out);
 	}
 }
@@ -333,8 +471,8 @@ static void put_item_words(const struct cli_template *t, struct output *out, enu
 static void put_word(const struct cli_template *t, struct output *out, const struct word *w,
 	const struct cli_template_args *args)
 {
-	if (w->n == 1 && is_item(w->segments[0].kind)) {
-		put_item_words(t, out, w->segments[0].kind, args);
+	if (w->n == 1 && w->segments[0].kind == SEG_ITEM) {
+		put_item_words(t, out, w->segments[0].form, args->items, args->n_items);
 		return;
 	}
 	begin_word(out);
@@ -350,8 +488,8 @@ static void put_text_word(struct output *out, const char *text)
 	end_word(out);
 }
 
-static void put_shell(
-	const struct cli_template *t, struct output *out, const struct cli_template_args *args)
+static void put_shell(const struct cli_template *t, struct output *out, const struct cli_template_args *args,
+	const struct cli_item *appended, size_t n_appended)
 {
 	const struct word *text = &t->words[0];
 
@@ -360,24 +498,27 @@ static void put_shell(
 	begin_word(out);
 	for (size_t i = 0; i < text->n; i++)
 		put_segment(t, out, &text->segments[i], args);
-	for (size_t i = 0; t->append && i < args->n_items; i++) {
+	for (size_t i = 0; i < n_appended; i++) {
 		put(out, " ", 1);
-		put_item(t, out, SEG_ITEM, args->items[i]);
+		put_item(t, out, FORM_WHOLE, appended[i]);
 	}
 	end_word(out);
 }
 
-static void put_all(
-	const struct cli_template *t, struct output *out, const struct cli_template_args *args)
+static void put_all(const struct cli_template *t, struct output *out, const struct cli_template_args *args)
 {
-	if (t->shell) {
-		put_shell(t, out, args);
+	const struct cli_item *appended = args->columns ? args->columns : args->items;
+	size_t n_appended = args->columns ? args->n_columns : args->n_items;
+
+	if (!t->append)
+		n_appended = 0;
+	if (t->flags & CLI_TEMPLATE_SHELL) {
+		put_shell(t, out, args, appended, n_appended);
 		return;
 	}
 	for (size_t i = 0; i < t->n_words; i++)
 		put_word(t, out, &t->words[i], args);
-	if (t->append)
-		put_item_words(t, out, SEG_ITEM, args);
+	put_item_words(t, out, FORM_WHOLE, appended, n_appended);
 }
 
 int cli_template_expand(
@@ -400,6 +541,118 @@ int cli_template_expand(
 	out.argv[out.n_words] = NULL;
 	*ret_argv = out.argv;
 	return 0;
+}
+
+/* Only the words that join items grow with each one; lens has what each takes so far, with its NUL. */
+struct cli_fill {
+	const struct cli_template *t;
+	size_t room, string_max;
+	size_t n_items, used;
+	size_t *grown; /* by the item that is being added */
+	size_t lens[];
+};
+
+int cli_fill_new(struct cli_fill **ret, const struct cli_template *t, size_t room, size_t string_max)
+{
+	struct cli_fill *f = malloc(sizeof(*f) + 2 * t->n_words * sizeof(f->lens[0]));
+
+	assert(!(t->flags & CLI_TEMPLATE_NUMBERS));
+
+	if (!f)
+		return -ENOMEM;
+	*f = (struct cli_fill){ .t = t, .room = room, .string_max = string_max, .grown = f->lens + t->n_words };
+	cli_fill_begin(f);
+	*ret = f;
+	return 0;
+}
+
+void cli_fill_free(struct cli_fill *f)
+{
+	free(f);
+}
+
+static size_t vector_size(const struct output *out)
+{
+	return out->n_bytes + out->n_words * sizeof(char *);
+}
+
+/* The longest numbers are reckoned with. */
+static struct cli_template_args fill_args(const struct cli_item *items, size_t n)
+{
+	return (struct cli_template_args){ .items = items, .n_items = n, .seq = UINT64_MAX, .slot = UINT_MAX };
+}
+
+void cli_fill_begin(struct cli_fill *f)
+{
+	struct cli_template_args args = fill_args(NULL, 0);
+	struct output all = { 0 };
+
+	put_all(f->t, &all, &args);
+	f->n_items = 0;
+	f->used = vector_size(&all);
+	for (size_t i = 0; i < f->t->n_words; i++) {
+		struct output out = { 0 };
+
+		for (size_t k = 0; k < f->t->words[i].n; k++)
+			put_segment(f->t, &out, &f->t->words[i].segments[k], &args);
+		f->lens[i] = out.n_bytes + 1;
+	}
+}
+
+/* The bytes that one more item adds to a word that joins them. */
+static size_t growth(const struct cli_fill *f, const struct word *w, struct cli_item item)
+{
+	const struct cli_template *t = f->t;
+	struct output out = { 0 };
+
+	for (size_t k = 0; k < w->n; k++) {
+		if (w->segments[k].kind != SEG_ITEM)
+			continue;
+		if (f->n_items > 0)
+			put(&out, " ", 1);
+		put_item(t, &out, w->segments[k].form, item);
+	}
+	if (t->append && (t->flags & CLI_TEMPLATE_SHELL)) {
+		put(&out, " ", 1);
+		put_item(t, &out, FORM_WHOLE, item);
+	}
+	return out.n_bytes;
+}
+
+bool cli_fill_add(struct cli_fill *f, struct cli_item item)
+{
+	const struct cli_template *t = f->t;
+	bool shell = t->flags & CLI_TEMPLATE_SHELL;
+	size_t longest = 0, used = f->used;
+	struct output words = { 0 };
+
+	for (size_t i = 0; i < t->n_words; i++) {
+		const struct word *w = &t->words[i];
+
+		f->grown[i] = 0;
+		if (!shell && w->n == 1 && w->segments[0].kind == SEG_ITEM) {
+			put_item_words(t, &words, w->segments[0].form, &item, 1);
+			longest = longest > item.len + 1 ? longest : item.len + 1; /* no form is longer */
+			continue;
+		}
+		f->grown[i] = growth(f, w, item);
+		used += f->grown[i];
+		if (f->lens[i] + f->grown[i] > longest)
+			longest = f->lens[i] + f->grown[i];
+	}
+	if (t->append && !shell) {
+		put_item_words(t, &words, FORM_WHOLE, &item, 1);
+		longest = longest > item.len + 1 ? longest : item.len + 1;
+	}
+	used += vector_size(&words);
+	if (used > f->room || longest > f->string_max)
+		return false;
+
+	for (size_t i = 0; i < t->n_words; i++)
+		f->lens[i] += f->grown[i];
+	f->used = used;
+	f->n_items++;
+	return true;
 }
 
 /* Not '=' in the first word, where the shell would see an assignment. */
