@@ -137,10 +137,10 @@ map() {
 }
 
 @test "items that look like options or separators go to the job" {
-	run -0 ppool map args ::: -n --help - -- ::: {}
-	[ "$output" = $'1:[-n]\n1:[--help]\n1:[-]\n1:[--]\n1:[:::]\n1:[{}]' ]
-	run -0 sh -c 'printf "%s\n" -j --help - | ppool map args'
-	[ "$output" = $'1:[-j]\n1:[--help]\n1:[-]' ]
+	run -0 ppool map args ::: -n --help - -- :::: {}
+	[ "$output" = $'1:[-n]\n1:[--help]\n1:[-]\n1:[--]\n1:[::::]\n1:[{}]' ]
+	run -0 sh -c 'printf "%s\n" -j --help - ::: | ppool map args'
+	[ "$output" = $'1:[-j]\n1:[--help]\n1:[-]\n1:[:::]' ]
 }
 
 @test "an item with a NUL fails alone and is named" {

@@ -288,14 +288,14 @@ void cli_template_free(struct cli_template *t)
 	free(t);
 }
 
-bool cli_template_has_item(const struct cli_template *t)
-{
-	return !t->append;
-}
-
 bool cli_template_command_varies(const struct cli_template *t)
 {
 	return t->command_varies;
+}
+
+bool cli_template_takes_items(const struct cli_template *t)
+{
+	return !t->append;
 }
 
 bool cli_template_has_item(const struct cli_template *t)

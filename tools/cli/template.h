@@ -54,6 +54,9 @@ void cli_template_free(struct cli_template *t);
  * braces, -ENOENT when there is no such column, -ENOTUNIQ when there are several. */
 int cli_template_bind(struct cli_template *t, const struct cli_item *names, size_t n_names, struct cli_item *ret_bad);
 
+/* Is there a placeholder for the item or a column, so that nothing is appended? */
+bool cli_template_takes_items(const struct cli_template *t);
+
 /* Is there a placeholder for the item, {} or a form of it? */
 bool cli_template_has_item(const struct cli_template *t);
 

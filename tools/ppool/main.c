@@ -139,6 +139,7 @@ static int check_workers(const struct map_opts *o)
 		{ "--raw", o->raw },
 		{ "--dry-run", o->dry_run },
 		{ "-n", o->source.per_job > 1 },
+		{ "--fill", o->source.fill },
 		{ "--frames=out with --tag", o->workers.frames_out && o->tag },
 	};
 
@@ -148,12 +149,12 @@ static int check_workers(const struct map_opts *o)
 	return workers_check(&o->workers);
 }
 
-/* COMMAND [ARG...] [::: ITEM...] */
+/* COMMAND [ARG...] [::: ITEM...]... */
 static int split_operands(struct map_opts *o, char **words)
 {
 	size_t n = 0;
 
-	while (words[n] && strcmp(words[n], ":::") != 0)
+	while (words[n] && !product_separator(words[n]))
 		n++;
 	if (n == 0)
 		return cli_usage("no command given");
@@ -161,27 +162,31 @@ static int split_operands(struct map_opts *o, char **words)
 		return cli_usage("the command is empty");
 	o->words = words;
 	o->n_words = n;
-	if (words[n]) {
-		o->source.args = words + n + 1;
-		while (o->source.args[o->source.n_args])
-			o->source.n_args++;
-	}
+	if (!words[n])
+		return CLI_GO;
+	if (strcmp(words[n], ":::") != 0)
+		return cli_usage("'%s' needs a ':::' before it", words[n]);
+	o->source.args = words + n;
 	return CLI_GO;
 }
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { source_table, jobs_table, workers_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { &o->source, o, &o->workers, o, &o->job, &o->job, &o->job };
+	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { &o->source, &o->source, o, &o->workers, o, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
-		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]",
+		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
+			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...",
 		.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"
-			   "what the jobs write in the order of the items. Options end at COMMAND.",
+			   "what the jobs write in the order of the items. Options end at COMMAND. `starmap' splits\n"
+			   "each line into columns; several `:::' give all combinations, and `:::+' goes along with\n"
+			   "the one before it.",
 		.tables = tables,
 		.targets = targets,
 		.stop_at_operand = true,
 		.footer = "Placeholders: {} the item, {.} without extension, {/} last component, {//} directory, {/.} both,\n"
-			  "{#} job number, {%} slot. Without one the item is appended. The exit status is 0 when all jobs\n"
+			  "{#} job number, {%} slot; {1} {2} {-1} {name} columns, {1.} {1/} {1//} {1/.} parts of these.\n"
+			  "Without one the item, or each column, is appended. The exit status is 0 when all jobs\n"
 			  "succeeded, 1 when some failed, 125 when ppool did, 126 or 127 when COMMAND cannot be run.\n",
 	};
 	int operand = 0, r;
@@ -197,11 +202,12 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 
 static int map(int argc, char **argv)
 {
-	struct map_opts opts = { .source = { .per_job = 1 }, .buffer = UINT64_C(64) << 20 };
+	struct map_opts opts = { .source = SOURCE_OPTS_DEFAULT, .buffer = UINT64_C(64) << 20 };
 	int r;
 
 	if (cli_opts_defaults("ppool", &argc, &argv) < 0)
 		return cli_error("out of memory");
+	opts.source.starmap = strcmp(argv[0], "starmap") == 0;
 	cli_job_opts_init(&opts.job);
 	workers_opts_init(&opts.workers);
 	r = parse_options(&opts, argc, argv);
@@ -217,6 +223,7 @@ static const struct verb {
 	int (*run)(int argc, char **argv);
 } verbs[] = {
 	{ "map", map },
+	{ "starmap", map },
 };
 
 static int unknown_verb(const char *word)

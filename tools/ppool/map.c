@@ -35,8 +35,10 @@ struct map {
 	struct pcore_pool *pool;
 	struct cli_collator *collator;
 	struct cli_template *template;
+	struct cli_fill *fill;
 	struct source source;
 	struct workers workers;
+	struct pcore_buf line;	 /* an item for a worker */
 	struct cli_signals signals;
 	struct cli_progress progress;
 	struct pcore_op reader_op; /* tells when nobody reads our stdout any more */
@@ -62,10 +64,12 @@ struct map {
 static int expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned slot)
 {
 	struct cli_template_args args = { .items = j->items, .n_items = j->n_items, .seq = seq, .slot = slot };
+	int r;
 
 	free(m->argv);
 	m->argv = NULL;
-	return cli_template_expand(m->template, &args, &m->argv);
+	r = source_columns(&m->source, j->items, j->n_items, &args);
+	return r < 0 ? r : cli_template_expand(m->template, &args, &m->argv);
 }
 
 static void job_free(struct map_job *j)
@@ -224,14 +228,26 @@ static void describe_worker(void *ctx, unsigned slot, struct pcore_proc_spec *sp
 	show_command(m);
 }
 
+/* Words of several lists are one line for a worker. */
 static int item_of(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len)
 {
 	const struct map_job *j = container_of(job, struct map_job, job);
+	struct map *m = ctx;
+	int r = 0;
 
-	(void)ctx;
 	*ret = j->items[0].data;
 	*ret_len = j->items[0].len;
-	return 0;
+	if (j->n_items == 1)
+		return 0;
+	pcore_buf_clear(&m->line);
+	for (size_t i = 0; i < j->n_items && r == 0; i++) {
+		r = i > 0 ? pcore_buf_addc(&m->line, ' ') : 0;
+		if (r == 0)
+			r = pcore_buf_add(&m->line, j->items[i].data, j->items[i].len);
+	}
+	*ret = m->line.data;
+	*ret_len = m->line.len;
+	return r;
 }
 
 static void give_up(void *ctx)
@@ -417,20 +433,65 @@ static struct cli_progress_state progress_state(void *ctx)
 		.running = m->opts->workers.worker ? pcore_worker_busy(m->ex) : c.running,
 	};
 
-	if (m->opts->source.args)
-		s.total = (m->opts->source.n_args + m->opts->source.per_job - 1) / m->opts->source.per_job;
-	else if (m->source.ended)
-		s.total = c.submitted;
+	s.total = m->source.ended ? c.submitted : source_jobs(&m->source);
 	return s;
 }
 
 /* ---- setting up ---- */
 
+static int name_columns(void *ctx, const struct cli_item *names, size_t n)
+{
+	struct map *m = ctx;
+	struct cli_item bad;
+	int r = cli_template_bind(m->template, names, n, &bad);
+
+	if (r < 0)
+		(void)cli_error(r == -ENOENT ? "no column is named '%.*s'" : "several columns are named '%.*s'", (int)bad.len, bad.data);
+	return r;
+}
+
+static bool fits(void *ctx, struct cli_item item, bool first)
+{
+	struct map *m = ctx;
+
+	if (first)
+		cli_fill_begin(m->fill);
+	return cli_fill_add(m->fill, item);
+}
+
+/* The jobs' limit on the stack says how much they can be given. */
+static int prepare_fill(struct map *m)
+{
+	const struct cli_job_opts *job = &m->opts->job;
+	size_t env_bytes = ENV_EXTRA * sizeof(m->env_text[0]), room;
+	const char *file = m->opts->shell ? "/bin/sh" : m->file, *word = m->opts->words[0];
+	struct rlimit stack = { .rlim_cur = 0 };
+
+	if (!file && strchr(word, '/') && !cli_template_command_varies(m->template))
+		file = word;
+	(void)getrlimit(RLIMIT_STACK, &stack);
+	for (size_t i = 0; i < job->n_limits; i++)
+		if (job->limits[i].resource == RLIMIT_STACK)
+			stack = job->limits[i].limit;
+	for (size_t i = 0; i < m->env_n; i++)
+		env_bytes += strlen(m->env[i]) + 1;
+	room = cli_command_room(stack.rlim_cur, m->env_n + ENV_EXTRA, env_bytes, file);
+	m->source.fits = fits;
+	return cli_fill_new(&m->fill, m->template, room, cli_command_string_max()) < 0 ? cli_error("out of memory") : CLI_GO;
+}
+
 static int open_source(struct map *m)
 {
+	int r = m->opts->source.fill ? prepare_fill(m) : CLI_GO;
+
 	m->source.ctx = m;
 	m->source.more = more_items;
-	return source_open(&m->source, m->loop, &m->opts->source);
+	m->source.named = m->opts->workers.worker ? NULL : name_columns;
+	if (r == CLI_GO)
+		r = source_open(&m->source, m->loop, &m->opts->source);
+	if (r == CLI_GO && m->source.items.nul_ok && cli_template_has_item(m->template))
+		r = cli_usage("{} cannot be used with a NUL byte as --colsep: no argument can hold it");
+	return r;
 }
 
 /* As many jobs as descriptors and processes allow. The commands keep the limits that we were started with. */
@@ -469,11 +530,18 @@ static void fit_limits(struct map *m)
 static int prepare_command(struct map *m)
 {
 	const struct map_opts *o = m->opts;
+	unsigned flags = o->shell ? CLI_TEMPLATE_SHELL : 0;
+	int r;
 
+	if (source_opts_numbers(&o->source) && !o->workers.worker)
+		flags |= CLI_TEMPLATE_NUMBERS;
+	if (o->source.header && !o->workers.worker)
+		flags |= CLI_TEMPLATE_NAMES;
 	m->env = cli_job_env(&o->job, ENV_EXTRA, &m->env_n);
-	if (!m->env || cli_template_new(&m->template, o->words, o->n_words, o->shell) < 0)
-		return cli_error("out of memory");
-	if (o->workers.worker && cli_template_has_item(m->template))
+	r = m->env ? cli_template_new(&m->template, o->words, o->n_words, flags) : -ENOMEM;
+	if (r < 0)
+		return r == -EDOM ? cli_usage("there is no column {0}: they count from 1") : cli_error("out of memory");
+	if (o->workers.worker && cli_template_takes_items(m->template))
 		return cli_usage("a worker reads its items from standard input: {} does not go with --worker");
 	if (o->dry_run)
 		return CLI_GO;
@@ -616,7 +684,9 @@ static void tear_down(struct map *m)
 	pcore_keeper_free(m->keeper);
 	cli_collator_free(m->collator);
 	workers_done(&m->workers);
+	pcore_buf_done(&m->line);
 	cli_template_free(m->template);
+	cli_fill_free(m->fill);
 	source_done(&m->source);
 	cli_signals_done(&m->signals);
 	pcore_loop_free(m->loop);
