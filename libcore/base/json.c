@@ -148,13 +148,18 @@ static size_t put_piece(struct pcore_json *j, const unsigned char *p, size_t lef
 	return n;
 }
 
-static void put_string(struct pcore_json *j, const void *data, size_t len)
+static void put_text(struct pcore_json *j, const void *data, size_t len)
 {
 	const unsigned char *p = data;
 
-	puts_raw(j, "\"");
 	for (size_t i = 0; i < len;)
 		i += put_piece(j, p + i, len - i);
+}
+
+static void put_string(struct pcore_json *j, const void *data, size_t len)
+{
+	puts_raw(j, "\"");
+	put_text(j, data, len);
 	puts_raw(j, "\"");
 }
 
@@ -170,6 +175,22 @@ void pcore_json_bytes(struct pcore_json *j, const void *data, size_t len)
 {
 	begin_value(j);
 	put_string(j, data, len);
+}
+
+void pcore_json_text(struct pcore_json *j)
+{
+	begin_value(j);
+	puts_raw(j, "\"");
+}
+
+void pcore_json_text_add(struct pcore_json *j, const void *data, size_t len)
+{
+	put_text(j, data, len);
+}
+
+void pcore_json_text_end(struct pcore_json *j)
+{
+	puts_raw(j, "\"");
 }
 
 void pcore_json_str(struct pcore_json *j, const char *s)

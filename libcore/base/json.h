@@ -31,6 +31,10 @@ void pcore_json_array(struct pcore_json *j);
 void pcore_json_array_end(struct pcore_json *j);
 void pcore_json_key(struct pcore_json *j, const char *key);
 void pcore_json_bytes(struct pcore_json *j, const void *data, size_t len);
+/* A string in pieces, none of which may end inside a character. */
+void pcore_json_text(struct pcore_json *j);
+void pcore_json_text_add(struct pcore_json *j, const void *data, size_t len);
+void pcore_json_text_end(struct pcore_json *j);
 void pcore_json_str(struct pcore_json *j, const char *s); /* NULL writes null */
 void pcore_json_i64(struct pcore_json *j, int64_t v);
 void pcore_json_u64(struct pcore_json *j, uint64_t v);

@@ -56,6 +56,7 @@ static void exited(struct run *run)
 	const struct pcore_proc *p = &run->proc;
 
 	r->exit = p->exit;
+	r->pid = p->pid;
 	r->wall_ns = p->ended_ns - p->started_ns;
 	r->timed_out = p->killed_by == PCORE_KILLED_TIMEOUT;
 	r->cancelled = p->killed_by == PCORE_KILLED_CANCEL;
@@ -73,6 +74,7 @@ static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)
 		exited(run);
 		break;
 	case PCORE_PROC_CLOSED:
+		run->job->result.survivors = p->survivors;
 		/* Whoever still holds a pipe open is none of ours, or was let live on purpose. */
 		run->closed = true;
 		pcore_reader_finish(&run->readers[0]);

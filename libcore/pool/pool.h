@@ -34,6 +34,8 @@ struct pcore_job_result {
 	bool lost;	/* the process that had the job ended without an answer */
 	int64_t start_ns; /* realtime */
 	int64_t wall_ns;
+	pid_t pid;	    /* 0: there was no process, or not for this job alone */
+	unsigned survivors; /* processes it left behind, which were ended */
 };
 
 /* Embedded in the owner's job. The owner zeroes it; the dispatcher numbers it, unless the owner did. */

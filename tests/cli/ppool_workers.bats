@@ -396,7 +396,7 @@ for line in sys.stdin: print(int(line) * 2)' ::: 1 2 3
 		run -125 --separate-stderr ppool map $alone touch ran ::: a
 		[[ "${stderr_lines[0]}" == *"${alone%% *} is for workers: it needs --worker" ]]
 	done
-	for other in "--live" "--raw" "--dry-run" "-n 2"; do
+	for other in "--live" "--raw" "--dry-run" "-n 2" "--fill" "--results dir"; do
 		run -125 --separate-stderr ppool map --worker $other touch ran ::: a
 		[[ "${stderr_lines[0]}" == *"${other%% *} does not go with --worker" ]]
 	done

@@ -126,6 +126,15 @@ said_why() { grep -q '^\(prun\|ppool\): ' err; }
 	done
 }
 
+@test "a log whose disk fills up half way is told once, has whole lines only, and no output is lost" {
+	run -125 --separate-stderr with_fault log:6:ENOSPC ppool map -j1 --log log echo <items
+	[ "$output" = "$(cat items)" ]
+	[ "$stderr" = "ppool: cannot write to the log 'log': No space left on device; no more is written to it" ]
+	[ "$(cut -f 1 log | xargs)" = "Seq 1 2 3 4" ]
+	run -0 ppool map --log log --resume echo <items
+	[ "$output" = "$(seq 5 20)" ]
+}
+
 @test "prun survives or reports every kind of failure" {
 	echo hi >expected
 	for kind in read write poll exit timer spawn pipe fsync; do

@@ -112,6 +112,26 @@ static void other_bytes_become_lone_surrogates(void **state)
 	ASSERT_STRING("\xe2\x82z", "\"\\udce2\\udc82z\"");
 }
 
+static void a_string_may_come_in_pieces(void **state)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct pcore_json j = PCORE_JSON_INIT(&b);
+
+	(void)state;
+	pcore_json_array(&j);
+	pcore_json_text(&j);
+	pcore_json_text_add(&j, "a\n", 2);
+	pcore_json_text_add(&j, "\xff", 1);
+	pcore_json_text_end(&j);
+	pcore_json_text(&j);
+	pcore_json_text_end(&j);
+	pcore_json_array_end(&j);
+	assert_int_equal(j.error, 0);
+	assert_int_equal(pcore_buf_terminate(&b), 0);
+	assert_string_equal(b.data, "[\"a\\n\\udcff\",\"\"]");
+	pcore_buf_done(&b);
+}
+
 static void overlong_surrogate_and_too_large_codes_are_not_utf8(void **state)
 {
 	(void)state;
@@ -147,6 +167,7 @@ int main(void)
 		TEST(control_characters_are_escaped),
 		TEST(valid_utf8_passes),
 		TEST(other_bytes_become_lone_surrogates),
+		TEST(a_string_may_come_in_pieces),
 		TEST(overlong_surrogate_and_too_large_codes_are_not_utf8),
 		TEST(the_first_error_sticks),
 	};

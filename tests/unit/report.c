@@ -13,7 +13,7 @@
 #define START "\"start\":\"2026-01-02T03:04:05.000006Z\",\"wall_s\":1.250000"
 #define NO_USAGE                                                                              \
 	"\"user_s\":0.000000,\"sys_s\":0.000000,\"maxrss_kib\":0,\"vol_switches\":0,\"invol_" \
-	"switches\":0,\"read_bytes\":0,\"write_bytes\":0,"
+	"switches\":0,\"read_bytes\":null,\"write_bytes\":null,"
 
 #define NO_OUTPUT "\"stdout_bytes\":null,\"stderr_bytes\":null,\"truncated\":false,"
 
@@ -49,7 +49,7 @@ static void a_command_that_exited_is_told_with_all_it_used(void **state)
 			      .pid = 42,
 			      .method = "cgroup",
 			      .survivors = 2,
-			      .io = { .read_bytes = 10, .write_bytes = 20 },
+			      .io = &(struct pcore_proc_io){ .read_bytes = 10, .write_bytes = 20 },
 			      .attempts = &a,
 			      .n_attempts = 1 },
 		"{\"argv\":[\"sh\",\"a \\\"b\\\"\\n\\udcff\xc3\xa9\"],\"pid\":42,\"exit\":124,"
@@ -141,6 +141,20 @@ static void output_that_went_through_us_is_counted_and_a_cut_is_told(void **stat
 		"\"survivors\":0,\"memory_limit\":\"rlimit\",\"method\":null,\"attempts\":[]}\n");
 }
 
+static void a_job_of_a_pool_has_its_number_and_its_slot(void **state)
+{
+	static char nothing[] = "x";
+	char *argv[] = { nothing, NULL };
+
+	(void)state;
+	expect_report(&(struct cli_report){ .seq = 3, .slot = 2, .argv = argv },
+		"{\"seq\":3,\"slot\":2,\"argv\":[\"x\"],\"pid\":null,\"exit\":null,\"signal\":null,\"core\":false,"
+		"\"timed_out\":false,\"killed_by\":null,"
+		"\"setup_error\":null,\"start\":null,"
+		"\"wall_s\":0.000000," NO_USAGE NO_OUTPUT "\"survivors\":0,\"memory_limit\":null,\"method\":null,"
+		"\"attempts\":[]}\n");
+}
+
 static void a_buffer_that_is_too_small_is_an_error(void **state)
 {
 	static char nothing[] = "x";
@@ -224,6 +238,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_command_that_never_ran_has_a_step_an_errno_and_a_subject),
 	TEST(a_report_without_an_attempt_is_still_one),
 	TEST(output_that_went_through_us_is_counted_and_a_cut_is_told),
+	TEST(a_job_of_a_pool_has_its_number_and_its_slot),
 	TEST(a_buffer_that_is_too_small_is_an_error),
 	TEST(a_file_is_appended_to),
 	TEST(a_descriptor_is_used_by_its_number),

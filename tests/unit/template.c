@@ -98,6 +98,23 @@ static void number_and_slot_do_not_place_the_item(void **state)
 	expect(WORDS("echo", "{#}:{}"), WORDS("x"), WORDS("echo", "7:x"));
 }
 
+static void without_a_slot_its_placeholder_stays(void **state)
+{
+	char *const *words = WORDS("echo", "{%}:{#}", "{}");
+	struct cli_item item = { "x", 1 };
+	struct cli_template_args args = { .items = &item, .n_items = 1, .seq = 7 };
+	struct cli_template *t = NULL;
+	char **argv = NULL;
+
+	(void)state;
+	assert_int_equal(cli_template_new(&t, words, 3, false), 0);
+	assert_int_equal(cli_template_expand(t, &args, &argv), 0);
+	assert_string_equal(argv[1], "{%}:7");
+	assert_string_equal(argv[2], "x");
+	free(argv);
+	cli_template_free(t);
+}
+
 static void several_items_become_words_or_are_joined_by_blanks(void **state)
 {
 	(void)state;
@@ -588,6 +605,7 @@ int main(void)
 		TEST(what_is_put_in_is_never_scanned_again),
 		TEST(unknown_braces_are_text),
 		TEST(number_and_slot_do_not_place_the_item),
+		TEST(without_a_slot_its_placeholder_stays),
 		TEST(several_items_become_words_or_are_joined_by_blanks),
 		TEST(no_item_leaves_nothing),
 		TEST(path_forms_follow_the_table),

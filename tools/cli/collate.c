@@ -157,7 +157,7 @@ static bool store_in_memory(struct cli_collator *c, struct stream *s, const char
 	return true;
 }
 
-static int spill_open(const char *dir)
+int cli_unnamed_file(const char *dir)
 {
 	char path[4096];
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -189,7 +189,7 @@ static size_t spill(struct cli_collator *c, struct stream *s, const char *data, 
 	ssize_t n;
 
 	if (c->spill_fd < 0) {
-		int fd = spill_open(c->spec.tmpdir);
+		int fd = cli_unnamed_file(c->spec.tmpdir);
 
 		if (fd < 0) {
 			spill_broke(c, fd);

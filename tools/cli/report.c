@@ -91,19 +91,14 @@ static void write_attempts(struct pcore_json *j, const struct cli_report *r)
 	pcore_json_array_end(j);
 }
 
-static void write_output(struct pcore_json *j, const struct cli_report *r)
+/* NULL: it is not known. */
+static void write_counter(struct pcore_json *j, const char *name, const uint64_t *n)
 {
-	static const char *const names[] = { "stdout_bytes", "stderr_bytes" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		pcore_json_key(j, names[i]);
-		if (r->output_bytes)
-			pcore_json_u64(j, r->output_bytes[i]);
-		else
-			pcore_json_null(j);
-	}
-	pcore_json_key(j, "truncated");
-	pcore_json_bool(j, r->truncated);
+	pcore_json_key(j, name);
+	if (n)
+		pcore_json_u64(j, *n);
+	else
+		pcore_json_null(j);
 }
 
 int cli_report_write(struct pcore_buf *b, const struct cli_report *r)
@@ -113,6 +108,12 @@ int cli_report_write(struct pcore_buf *b, const struct cli_report *r)
 	int error;
 
 	pcore_json_object(&j);
+	if (r->seq) {
+		pcore_json_key(&j, "seq");
+		pcore_json_u64(&j, r->seq);
+		pcore_json_key(&j, "slot");
+		pcore_json_u64(&j, r->slot);
+	}
 	pcore_json_key(&j, "argv");
 	pcore_json_array(&j);
 	for (char *const *arg = r->argv; *arg; arg++)
@@ -133,11 +134,12 @@ int cli_report_write(struct pcore_buf *b, const struct cli_report *r)
 	write_setup_error(&j, r->setup_error);
 	write_start(&j, last);
 	write_usage(&j, last);
-	pcore_json_key(&j, "read_bytes");
-	pcore_json_u64(&j, r->io.read_bytes);
-	pcore_json_key(&j, "write_bytes");
-	pcore_json_u64(&j, r->io.write_bytes);
-	write_output(&j, r);
+	write_counter(&j, "read_bytes", r->io ? &r->io->read_bytes : NULL);
+	write_counter(&j, "write_bytes", r->io ? &r->io->write_bytes : NULL);
+	write_counter(&j, "stdout_bytes", r->output_bytes ? &r->output_bytes[0] : NULL);
+	write_counter(&j, "stderr_bytes", r->output_bytes ? &r->output_bytes[1] : NULL);
+	pcore_json_key(&j, "truncated");
+	pcore_json_bool(&j, r->truncated);
 	pcore_json_key(&j, "survivors");
 	pcore_json_u64(&j, r->survivors);
 	pcore_json_key(&j, "memory_limit");

@@ -17,12 +17,14 @@ struct cli_attempt {
 };
 
 struct cli_report {
+	uint64_t seq; /* of a pool's job, with its slot; 0: there is none, and the members are left out */
+	unsigned slot;
 	char *const *argv;
 	pid_t pid;		  /* 0: there was no process */
 	const char *killed_by;	  /* or NULL */
 	const char *method;	  /* or NULL */
 	const struct pcore_err *setup_error; /* or NULL */
-	struct pcore_proc_io io;
+	const struct pcore_proc_io *io; /* or NULL: not looked at */
 	unsigned survivors;
 	const uint64_t *output_bytes; /* of stdout and stderr, where they went through us; or NULL */
 	bool truncated;

@@ -440,7 +440,10 @@ static void put_segment(const struct cli_template *t, struct output *out, const 
 		put_number(out, args->seq);
 		break;
 	case SEG_SLOT:
-		put_number(out, args->slot);
+		if (args->slot)
+			put_number(out, args->slot);
+		else
+			put(out, "{%}", 3);
 		break;
 	case SEG_COLUMN:
 		put_item(t, out, seg->form, column(args, seg->column));

@@ -36,7 +36,7 @@ struct cli_template_args {
 	const struct cli_item *columns; /* NULL: there are none */
 	size_t n_columns;
 	uint64_t seq; /* {#} */
-	unsigned slot; /* {%} */
+	unsigned slot; /* {%}, which stays as it is where this is 0: a log has to say the same the next time */
 };
 
 enum cli_template_flags {

@@ -98,12 +98,23 @@ static int set_halt(void *opts, const char *name, const char *value)
 	return 0;
 }
 
+static int set_fail_fast(void *opts, const char *name, const char *value)
+{
+	struct map_opts *o = opts;
+
+	(void)name;
+	(void)value;
+	o->halt = (struct pcore_pool_halt){ .when = PCORE_HALT_NOW, .n = 1 };
+	return 0;
+}
+
 static const struct cli_opt jobs_table[] = {
 	{ .name = "Jobs", .kind = CLI_OPT_HEADING },
 	{ .name = "jobs", .letter = 'j', .kind = CLI_OPT_CALL, .arg = "N|N%|+N", .set = set_jobs, .help = "so many at a time (one for each CPU)" },
 	{ .name = "shell", .kind = CLI_OPT_FLAG, .offset = AT(shell), .help = "COMMAND is a text for sh; items are quoted" },
 	{ .name = "delay", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(delay), .help = "at least D between two starts" },
 	{ .name = "halt", .kind = CLI_OPT_CALL, .arg = "WHEN", .set = set_halt, .help = "never, soon,fail=N, now,fail=N, soon,success=N,\nnow,success=N; N may be a percentage" },
+	{ .name = "fail-fast", .kind = CLI_OPT_CALL, .set = set_fail_fast, .help = "end at the first failure: --halt now,fail=1" },
 	{ .name = "dry-run", .kind = CLI_OPT_FLAG, .offset = AT(dry_run), .help = "print the command lines and run nothing" },
 	{ .name = "verbose", .letter = 'v', .kind = CLI_OPT_FLAG, .offset = AT(verbose), .help = "print each command line as its job starts" },
 	{ .name = NULL },
@@ -122,11 +133,15 @@ static const struct cli_opt output_table[] = {
 
 static int check(const struct map_opts *o)
 {
+	int r = source_opts_check(&o->source);
+
+	if (r != CLI_GO)
+		return r;
 	if (o->unordered + o->live + o->raw > 1)
 		return cli_usage("--unordered, --live and --raw exclude each other");
 	if (o->raw && o->tag)
 		return cli_usage("--tag and --raw exclude each other: raw output does not pass through ppool");
-	return source_opts_check(&o->source);
+	return record_check(o);
 }
 
 static int check_workers(const struct map_opts *o)
@@ -140,6 +155,7 @@ static int check_workers(const struct map_opts *o)
 		{ "--dry-run", o->dry_run },
 		{ "-n", o->source.per_job > 1 },
 		{ "--fill", o->source.fill },
+		{ "--results", o->record.results != NULL },
 		{ "--frames=out with --tag", o->workers.frames_out && o->tag },
 	};
 
@@ -172,8 +188,8 @@ static int split_operands(struct map_opts *o, char **words)
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { &o->source, &o->source, o, &o->workers, o, &o->job, &o->job, &o->job };
+	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, record_table, NULL };
+	void *targets[] = { &o->source, &o->source, o, &o->workers, o, &o->job, &o->job, &o->job, &o->record };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
 			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...",

@@ -24,7 +24,8 @@ struct map_job {
 	struct pcore_job job;
 	struct cli_item *items;
 	size_t n_items;
-	struct cli_output *output; /* NULL with --raw */
+	struct cli_output *output; /* NULL with --raw and --results */
+	struct record_job record;
 };
 
 struct map {
@@ -52,7 +53,10 @@ struct map {
 	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX + 1];
 	size_t n_limits;
 	unsigned jobs;
-	uint64_t dry_seq;
+	uint64_t seq;		/* of the last job that was made */
+	struct record *record;
+	struct pcore_list held; /* jobs to be run once all that the log has are checked */
+	uint64_t held_bytes, skipped;
 
 	bool failed;	   /* we did: 125 */
 	bool reader_gone;
@@ -74,6 +78,7 @@ static int expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned
 
 static void job_free(struct map_job *j)
 {
+	record_job_done(&j->record);
 	free(j->items);
 	free(j);
 }
@@ -94,7 +99,6 @@ static const char *make_tag(const struct map_job *j, char tag[static TAG_MAX])
 
 static int job_new(struct map *m, struct map_job **ret)
 {
-	char tag[TAG_MAX];
 	struct map_job *j;
 	struct cli_item *items = NULL;
 	size_t n = 0;
@@ -110,15 +114,24 @@ static int job_new(struct map *m, struct map_job **ret)
 	}
 	j->items = items;
 	j->n_items = n;
-	if (!m->opts->raw || m->opts->dry_run) {
-		j->output = cli_output_new(m->collator, j, m->opts->tag ? make_tag(j, tag) : NULL);
-		if (!j->output) {
-			job_free(j);
-			return -ENOMEM;
-		}
-	}
+	j->job.seq = ++m->seq;
+	record_job_init(&j->record, items, n);
 	*ret = j;
 	return 1;
+}
+
+/* The job is going to run: its output has its place from now on. Frees it on failure. */
+static int give_output(struct map *m, struct map_job *j)
+{
+	char tag[TAG_MAX];
+
+	if ((m->opts->raw && !m->opts->dry_run) || m->opts->record.results)
+		return 1;
+	j->output = cli_output_new(m->collator, j, m->opts->tag ? make_tag(j, tag) : NULL);
+	if (j->output)
+		return 1;
+	job_free(j);
+	return -ENOMEM;
 }
 
 static int out_of_memory(struct map *m)
@@ -135,9 +148,9 @@ static int dry_run(struct map *m)
 	struct map_job *j = NULL;
 	int r = 1;
 
-	while (cli_collator_has_room(m->collator) && (r = job_new(m, &j)) > 0) {
+	while (cli_collator_has_room(m->collator) && (r = job_new(m, &j)) > 0 && (r = give_output(m, j)) > 0) {
 		pcore_buf_clear(&line);
-		r = expand(m, j, ++m->dry_seq, 1);
+		r = expand(m, j, j->job.seq, 1);
 		if (r == 0)
 			r = cli_shell_words(&line, m->argv);
 		if (r == 0)
@@ -152,6 +165,64 @@ static int dry_run(struct map *m)
 	return r > 0 ? 0 : r;
 }
 
+static int refuse_to_resume(struct map *m)
+{
+	m->failed = true;
+	return -ENODATA;
+}
+
+/* A resumed run: every job that the log has is checked before the first one starts, and what is to run is held until then.
+ * 1 when that is done, or as next(). */
+static int look_ahead(struct map *m)
+{
+	struct map_job *j = NULL;
+	int r;
+
+	while (m->seq < record_last(m->record)) {
+		r = job_new(m, &j);
+		if (r == -ENODATA && !m->source.error)
+			record_ends_early(m->record, m->seq);
+		if (r == -ENODATA)
+			return refuse_to_resume(m);
+		if (r <= 0)
+			return r;
+		r = record_admit(m->record, &j->job);
+		if (r <= 0) {
+			job_free(j);
+			m->skipped++;
+		}
+		if (r < 0)
+			return refuse_to_resume(m);
+		if (r == 0)
+			continue;
+		pcore_list_init(&j->job.link);
+		pcore_list_add_tail(&m->held, &j->job.link);
+		for (size_t i = 0; i < j->n_items; i++)
+			m->held_bytes += sizeof(j->items[i]) + j->items[i].len;
+		m->held_bytes += sizeof(*j);
+		if (m->held_bytes > m->opts->buffer) {
+			(void)cli_error("cannot resume: the jobs to be run, up to the last one of the log, do not fit in --buffer");
+			return refuse_to_resume(m);
+		}
+	}
+	return 1;
+}
+
+static int next_in_turn(struct map *m, struct map_job **ret)
+{
+	int r = m->seq < record_last(m->record) ? look_ahead(m) : 1;
+	struct pcore_list *node;
+
+	if (r <= 0)
+		return r;
+	node = pcore_list_pop(&m->held);
+	if (node)
+		*ret = container_of(container_of(node, struct pcore_job, link), struct map_job, job);
+	else
+		r = job_new(m, ret);
+	return r > 0 ? give_output(m, *ret) : r;
+}
+
 static int next(void *ctx, struct pcore_job **ret)
 {
 	struct map *m = ctx;
@@ -160,9 +231,9 @@ static int next(void *ctx, struct pcore_job **ret)
 
 	if (m->opts->dry_run)
 		return dry_run(m);
-	if (!cli_collator_has_room(m->collator))
+	if (!cli_collator_has_room(m->collator) || !record_has_room(m->record))
 		return 0;
-	r = job_new(m, &j);
+	r = next_in_turn(m, &j);
 	if (r < 0 && r != -ENODATA)
 		return out_of_memory(m);
 	if (r > 0)
@@ -261,22 +332,27 @@ static void started(void *ctx, struct pcore_job *job)
 {
 	struct map *m = ctx;
 
-	(void)job;
+	record_started(m->record, &container_of(job, struct map_job, job)->record, job);
 	if (!m->opts->workers.worker)
 		show_command(m);
 }
 
 static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
 {
-	(void)ctx;
-	return cli_output_add(container_of(job, struct map_job, job)->output, (int)stream, data, len);
+	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
+
+	if (record_output(m->record, &j->record, stream, data, len))
+		return true;
+	return cli_output_add(j->output, (int)stream, data, len);
 }
 
 static void again(void *ctx, struct pcore_job *job)
 {
+	struct map *m = ctx;
 	struct map_job *j = container_of(job, struct map_job, job);
 
-	(void)ctx;
+	record_again(m->record, &j->record, job);
 	if (j->output)
 		cli_output_forget(j->output);
 }
@@ -293,6 +369,7 @@ static void done(void *ctx, struct pcore_job *job)
 		else
 			(void)cli_spawn_error(&job->result.error, m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0]);
 	}
+	record_done(m->record, &j->record, job);
 	if (j->output && m->opts->workers.worker && !pcore_job_succeeded(job))
 		cli_output_forget(j->output); /* no answer, or a part of one */
 	if (j->output)
@@ -308,7 +385,7 @@ static void limited(void *ctx, unsigned jobs, int error)
 	cli_warn("cannot start another job: %s; running %u at a time", strerror(-error), jobs);
 }
 
-static void idle(void *ctx)
+static void wind_up(void *ctx)
 {
 	struct map *m = ctx;
 
@@ -316,6 +393,34 @@ static void idle(void *ctx)
 	cli_signals_stop(&m->signals);
 	cli_progress_stop(&m->progress);
 	pcore_op_cancel(m->loop, &m->reader_op);
+}
+
+static void idle(void *ctx)
+{
+	struct map *m = ctx;
+
+	source_stop(&m->source);
+	if (record_close(m->record))
+		wind_up(m);
+}
+
+/* ---- what the record asks and tells ---- */
+
+static char *const *argv_of(void *ctx, struct pcore_job *job, unsigned slot)
+{
+	struct map *m = ctx;
+
+	return expand(m, container_of(job, struct map_job, job), job->seq, slot) == 0 ? m->argv : NULL;
+}
+
+static void before_message(void *ctx)
+{
+	cli_progress_clear(&((struct map *)ctx)->progress);
+}
+
+static void result_lost(void *ctx)
+{
+	pcore_pool_stop(((struct map *)ctx)->pool, PCORE_POOL_END);
 }
 
 /* ---- what the collator tells ---- */
@@ -359,11 +464,6 @@ static void write_failed(void *ctx, int fd, int error)
 	cli_collator_drop(m->collator);
 }
 
-static void before_message(void *ctx)
-{
-	cli_progress_clear(&((struct map *)ctx)->progress);
-}
-
 /* ---- other events ---- */
 
 static void more_items(void *ctx)
@@ -391,6 +491,7 @@ static void watch_reader(struct map *m)
 
 static void end_by_signal(struct map *m, int sig)
 {
+	record_signal(m->record, sig, m->ended_by != 0);
 	if (m->ended_by) {
 		pcore_pool_stop(m->pool, PCORE_POOL_KILL);
 		return;
@@ -434,6 +535,7 @@ static struct cli_progress_state progress_state(void *ctx)
 	};
 
 	s.total = m->source.ended ? c.submitted : source_jobs(&m->source);
+	s.total -= s.total > 0 && !m->source.ended ? m->skipped : 0;
 	return s;
 }
 
@@ -500,7 +602,11 @@ static void fit_limits(struct map *m)
 	struct rlimit fds, procs;
 	uint64_t jobs = m->opts->jobs ? m->opts->jobs : ppool_cpus();
 	uint64_t wanted = jobs;
+	size_t ours = 0, a_job = 0;
 
+	record_fds(&m->opts->record, &ours, &a_job);
+	ours += FDS_OURS;
+	a_job += FDS_A_JOB;
 	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
 	m->n_limits = m->opts->job.n_limits;
 	if (getrlimit(RLIMIT_NOFILE, &fds) == 0 && fds.rlim_cur != RLIM_INFINITY) {
@@ -509,14 +615,14 @@ static void fit_limits(struct map *m)
 
 		for (size_t i = 0; i < m->n_limits; i++)
 			listed = listed || m->limits[i].resource == RLIMIT_NOFILE;
-		if (jobs * FDS_A_JOB + FDS_OURS > fds.rlim_cur && fds.rlim_cur < fds.rlim_max &&
+		if (jobs * a_job + ours > fds.rlim_cur && fds.rlim_cur < fds.rlim_max &&
 			setrlimit(RLIMIT_NOFILE, &raised) == 0) {
 			if (!listed)
 				m->limits[m->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
 			fds = raised;
 		}
-		if (jobs * FDS_A_JOB + FDS_OURS > fds.rlim_cur)
-			jobs = fds.rlim_cur > FDS_OURS + FDS_A_JOB ? (fds.rlim_cur - FDS_OURS) / FDS_A_JOB : 1;
+		if (jobs * a_job + ours > fds.rlim_cur)
+			jobs = fds.rlim_cur > ours + a_job ? (fds.rlim_cur - ours) / a_job : 1;
 	}
 	if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &procs) == 0 && procs.rlim_cur != RLIM_INFINITY && jobs > procs.rlim_cur)
 		jobs = procs.rlim_cur > 0 ? procs.rlim_cur : 1;
@@ -647,6 +753,24 @@ static int make_pool(struct map *m)
 	return CLI_GO;
 }
 
+static int open_record(struct map *m)
+{
+	struct record_spec spec = {
+		.opts = m->opts,
+		.loop = m->loop,
+		.keeper = m->keeper,
+		.tmpdir = tmpdir(),
+		.ctx = m,
+		.argv = argv_of,
+		.before_message = before_message,
+		.lost = result_lost,
+		.room = more_items,
+		.idle = wind_up,
+	};
+
+	return record_open(&m->record, &spec);
+}
+
 static int set_up(struct map *m)
 {
 	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, 0 };
@@ -663,13 +787,16 @@ static int set_up(struct map *m)
 	r = make_collator(m);
 	if (r == CLI_GO)
 		r = make_pool(m);
+	if (r == CLI_GO)
+		r = open_record(m); /* the last step that can fail for the user's reasons: an old log is emptied */
 	if (r != CLI_GO)
 		return r;
 
 	r = cli_signals_start(&m->signals, m->loop, caught);
 	if (r < 0)
 		return cli_error("cannot watch signals: %s", strerror(-r));
-	watch_reader(m);
+	if (!m->opts->record.results)
+		watch_reader(m);
 	m->progress.bar = m->opts->bar;
 	m->progress.ctx = m;
 	m->progress.state = progress_state;
@@ -680,7 +807,12 @@ static int set_up(struct map *m)
 
 static void tear_down(struct map *m)
 {
+	struct pcore_list *node;
+
 	pcore_pool_free(m->pool);
+	while ((node = pcore_list_pop(&m->held)))
+		job_free(container_of(container_of(node, struct pcore_job, link), struct map_job, job));
+	record_free(m->record);
 	pcore_keeper_free(m->keeper);
 	cli_collator_free(m->collator);
 	workers_done(&m->workers);
@@ -701,7 +833,7 @@ static int final_status(const struct map *m)
 	struct pcore_pool_counts c = pcore_pool_counts(m->pool);
 	int halted = pcore_pool_halt_status(m->pool);
 
-	if (m->failed || m->source.error)
+	if (m->failed || m->source.error || record_failed(m->record))
 		return CLI_FAILURE;
 	if (halted >= 0 && h->on_success)
 		return CLI_OK;
@@ -714,7 +846,10 @@ int ppool_map(struct map_opts *opts)
 {
 	struct map m = { .opts = opts, .signals = { .fd = -EBADF, .received = received }, .source = { .fd = -EBADF } };
 	int die_of = 0;
-	int status = set_up(&m);
+	int status;
+
+	pcore_list_init(&m.held);
+	status = set_up(&m);
 
 	if (status == CLI_GO) {
 		pcore_pool_kick(m.pool);

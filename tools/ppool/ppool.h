@@ -8,12 +8,14 @@
 #include "libcore/pool/pool.h"
 #include "tools/cli/collate.h"
 #include "tools/cli/jobopts.h"
+#include "tools/ppool/record.h"
 #include "tools/ppool/source.h"
 #include "tools/ppool/workers.h"
 
 /* Strings are borrowed from argv. */
 struct map_opts {
 	struct cli_job_opts job;
+	struct record_opts record;
 	struct source_opts source;
 	struct workers_opts workers;
 	char **words; /* COMMAND and its arguments */

@@ -34,7 +34,7 @@ static int report_side(struct run *r, const struct side *s, struct pcore_buf *li
 		.pid = s->proc.pid,
 		.method = s->tree ? pcore_tree_method_name(s->tree) : NULL,
 		.setup_error = first && r->err.code ? &r->err : NULL,
-		.io = s->proc.io,
+		.io = &s->proc.io,
 		.survivors = s->proc.survivors,
 		.output_bytes = first && r->use_output ? bytes : NULL,
 		.memory_limit = r->memory_limit,
