@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # ppool_workers.bats - ppool map --worker as its manual page describes it.
-# shellcheck shell=bash disable=SC2016,SC1003,SC2086,SC2154,SC2030,SC2031
+# shellcheck shell=bash disable=SC2016,SC1083,SC1003,SC2086,SC2154,SC2030,SC2031
 
 load support
 

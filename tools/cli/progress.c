@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * progress.c - one line on stderr that says how far a run is.
+ * progress.c - a line on stderr that says how far a run is.
  */
 #include "tools/cli/progress.h"
 
@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INTERVAL_NS (200 * NS_PER_MS)
+#define IN_PLACE_INTERVAL_NS (200 * NS_PER_MS)
+#define JSON_INTERVAL_NS (500 * NS_PER_MS)
+#define LINES_INTERVAL_NS NS_PER_S
 
-enum { BAR_WIDTH = 20, LINE_MAX_ = 160 };
+enum { BAR_WIDTH = 20, TEXT_MAX = 320 };
 
 static size_t add(char *buf, size_t size, size_t at, int n)
 {
@@ -34,28 +36,64 @@ static size_t add_time(char *buf, size_t size, size_t at, double seconds)
 	return at;
 }
 
-void cli_progress_text(char *buf, size_t size, const struct cli_progress_state *s, int64_t elapsed_ns, bool bar)
+static size_t add_bar(char *buf, size_t size, size_t at, const struct cli_progress_state *s)
 {
-	double elapsed = (double)elapsed_ns / (double)NS_PER_S;
-	double rate = elapsed > 0 ? (double)s->done / elapsed : 0;
+	int full = s->done < s->total ? (int)((double)s->done / (double)s->total * BAR_WIDTH) : BAR_WIDTH;
+
+	ADD("[%.*s%.*s] ", full, "####################", BAR_WIDTH - full, "....................");
+	return at;
+}
+
+/* left_s is negative when nobody knows. */
+static void human_text(char *buf, size_t size, const struct cli_progress_state *s, double rate, double left_s, bool bar)
+{
 	size_t at = 0;
 
-	buf[0] = '\0';
-	if (bar && s->total) {
-		int full = (int)(s->done * BAR_WIDTH / s->total);
-
-		ADD("[%.*s%.*s] ", full, "####################", BAR_WIDTH - full, "....................");
-	}
-	if (s->total)
+	if (bar && s->total_known)
+		at = add_bar(buf, size, at, s);
+	if (s->total_known)
 		ADD("%" PRIu64 "/%" PRIu64 " done", s->done, s->total);
 	else
 		ADD("%" PRIu64 " done", s->done);
 	ADD(", %u running, %" PRIu64 " failed, %.1f/s", s->running, s->failed, rate);
-	if (s->total && rate > 0) {
+	if (left_s >= 0) {
 		ADD(", ");
-		at = add_time(buf, size, at, (double)(s->total - s->done) / rate);
+		at = add_time(buf, size, at, left_s);
 		ADD(" left");
 	}
+}
+
+static void json_text(
+	char *buf, size_t size, const struct cli_progress_state *s, double rate, double left_s, double elapsed_s)
+{
+	size_t at = 0;
+
+	ADD("{\"done\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"running\":%u,", s->done, s->failed, s->running);
+	if (s->total_known)
+		ADD("\"total\":%" PRIu64 ",", s->total);
+	else
+		ADD("\"total\":null,");
+	ADD("\"rate\":%.3f,", rate);
+	if (left_s >= 0)
+		ADD("\"eta_s\":%.3f,", left_s);
+	else
+		ADD("\"eta_s\":null,");
+	ADD("\"elapsed_s\":%.6f}", elapsed_s);
+}
+
+void cli_progress_text(
+	char *buf, size_t size, const struct cli_progress_state *s, int64_t elapsed_ns, enum cli_progress_style style)
+{
+	double elapsed_s = (double)elapsed_ns / (double)NS_PER_S;
+	double rate = elapsed_s > 0 ? (double)s->done / elapsed_s : 0;
+	double left_s = -1;
+
+	if (s->total_known && rate > 0)
+		left_s = s->done < s->total ? (double)(s->total - s->done) / rate : 0;
+	if (style == CLI_PROGRESS_JSON)
+		json_text(buf, size, s, rate, left_s, elapsed_s);
+	else
+		human_text(buf, size, s, rate, left_s, style == CLI_PROGRESS_BAR);
 }
 
 static void put(const char *text)
@@ -67,17 +105,24 @@ static void put(const char *text)
 static void draw(struct cli_progress *p)
 {
 	struct cli_progress_state s = p->state(p->ctx);
-	char text[LINE_MAX_], line[LINE_MAX_ + 32];
+	char text[TEXT_MAX], line[TEXT_MAX + 32];
 	bool red = p->colour && s.failed > 0;
 
 	p->drawn_ns = pcore_now_ns();
-	cli_progress_text(text, sizeof(text), &s, p->drawn_ns - p->started_ns, p->bar);
-	if (p->terminal)
+	cli_progress_text(text, sizeof(text), &s, p->drawn_ns - p->started_ns, p->style);
+	if (p->in_place)
 		(void)snprintf(line, sizeof(line), "\r%s%s%s\033[K", red ? "\033[31m" : "", text, red ? "\033[0m" : "");
 	else
 		(void)snprintf(line, sizeof(line), "%s\n", text);
 	put(line);
-	p->shown = p->terminal;
+	p->shown = p->in_place;
+}
+
+static int64_t interval_ns(const struct cli_progress *p)
+{
+	if (p->in_place)
+		return IN_PLACE_INTERVAL_NS;
+	return p->style == CLI_PROGRESS_JSON ? JSON_INTERVAL_NS : LINES_INTERVAL_NS;
 }
 
 static void tick(struct pcore_op *op, int res)
@@ -87,8 +132,7 @@ static void tick(struct pcore_op *op, int res)
 	if (res != -ETIME || p->stopped)
 		return;
 	draw(p);
-	(void)pcore_op_timer(p->loop, op, PCORE_CLOCK_MONOTONIC,
-		p->drawn_ns + (p->terminal ? INTERVAL_NS : 5 * INTERVAL_NS));
+	(void)pcore_op_timer(p->loop, op, PCORE_CLOCK_MONOTONIC, p->drawn_ns + interval_ns(p));
 }
 
 void cli_progress_start(struct cli_progress *p, struct pcore_loop *lp)
@@ -96,11 +140,11 @@ void cli_progress_start(struct cli_progress *p, struct pcore_loop *lp)
 	const char *no_color = getenv("NO_COLOR");
 
 	p->loop = lp;
-	p->terminal = isatty(STDERR_FILENO);
-	p->colour = p->terminal && !(no_color && *no_color);
+	p->in_place = p->style != CLI_PROGRESS_JSON && isatty(STDERR_FILENO);
+	p->colour = p->in_place && !(no_color && *no_color);
 	p->started_ns = pcore_now_ns();
 	p->timer.done = tick;
-	(void)pcore_op_timer(lp, &p->timer, PCORE_CLOCK_MONOTONIC, p->started_ns + INTERVAL_NS);
+	(void)pcore_op_timer(lp, &p->timer, PCORE_CLOCK_MONOTONIC, p->started_ns + interval_ns(p));
 }
 
 void cli_progress_clear(struct cli_progress *p)
@@ -117,7 +161,7 @@ void cli_progress_stop(struct cli_progress *p)
 
 	p->stopped = true;
 	pcore_op_cancel(p->loop, &p->timer);
-	if (p->terminal)
+	if (p->in_place)
 		cli_progress_clear(p);
 	else
 		draw(p);

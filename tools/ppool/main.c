@@ -9,43 +9,26 @@
 
 #define AT(member) offsetof(struct map_opts, member)
 
-enum { JOBS_MAX = 65536 };
-
 static int set_jobs(void *opts, const char *name, const char *value)
 {
 	struct map_opts *o = opts;
-	size_t len = strlen(value);
-	uint64_t n = 0, cpus = ppool_cpus();
-	char word[24];
 	int r;
 
-	if (len == 0 || len >= sizeof(word))
-		return cli_opt_bad(name, value, "must be N, N% or +N");
-	strcpy(word, value);
-	if (word[0] == '+') {
-		r = pcore_parse_u64(word + 1, 0, JOBS_MAX, &n);
-		n += cpus;
-	} else if (word[len - 1] == '%') {
-		word[len - 1] = '\0';
-		r = pcore_parse_u64(word, 1, 100000, &n);
-		n = cpus * n / 100 > 0 ? cpus * n / 100 : 1;
-	} else {
-		r = pcore_parse_u64(word, 1, 1000000000, &n);
-	}
-	if (r < 0)
-		return cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N");
-	o->jobs = n;
-	return 0;
+	o->govern.jobs_file = strchr(value, '/') ? value : NULL;
+	if (o->govern.jobs_file)
+		return 0;
+	r = govern_parse_jobs(value, ppool_cpus(), &o->jobs);
+	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N, or a file with a /") : 0;
 }
 
 static int set_progress(void *opts, const char *name, const char *value)
 {
 	struct map_opts *o = opts;
 
-	if (value && strcmp(value, "bar") != 0)
-		return cli_opt_bad(name, value, "must be bar");
+	if (value && strcmp(value, "bar") != 0 && strcmp(value, "json") != 0)
+		return cli_opt_bad(name, value, "must be bar or json");
 	o->progress = true;
-	o->bar = value != NULL;
+	o->progress_style = !value ? CLI_PROGRESS_LINE : *value == 'b' ? CLI_PROGRESS_BAR : CLI_PROGRESS_JSON;
 	return 0;
 }
 
@@ -110,7 +93,7 @@ static int set_fail_fast(void *opts, const char *name, const char *value)
 
 static const struct cli_opt jobs_table[] = {
 	{ .name = "Jobs", .kind = CLI_OPT_HEADING },
-	{ .name = "jobs", .letter = 'j', .kind = CLI_OPT_CALL, .arg = "N|N%|+N", .set = set_jobs, .help = "so many at a time (one for each CPU)" },
+	{ .name = "jobs", .letter = 'j', .kind = CLI_OPT_CALL, .arg = "N|N%|+N|FILE", .set = set_jobs, .help = "so many at a time (one for each CPU); a word with a /\nis a file that holds the number" },
 	{ .name = "shell", .kind = CLI_OPT_FLAG, .offset = AT(shell), .help = "COMMAND is a text for sh; items are quoted" },
 	{ .name = "delay", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(delay), .help = "at least D between two starts" },
 	{ .name = "halt", .kind = CLI_OPT_CALL, .arg = "WHEN", .set = set_halt, .help = "never, soon,fail=N, now,fail=N, soon,success=N,\nnow,success=N; N may be a percentage" },
@@ -127,7 +110,7 @@ static const struct cli_opt output_table[] = {
 	{ .name = "raw", .kind = CLI_OPT_FLAG, .offset = AT(raw), .help = "let the jobs write by themselves" },
 	{ .name = "tag", .kind = CLI_OPT_FLAG, .offset = AT(tag), .help = "begin each line with its item and a tab" },
 	{ .name = "buffer", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(buffer), .help = "hold so much in memory, then a file (64M)" },
-	{ .name = "progress", .kind = CLI_OPT_CALL, .arg = "[=bar]", .set = set_progress, .help = "show how far it is, on stderr" },
+	{ .name = "progress", .kind = CLI_OPT_CALL, .arg = "[=bar|json]", .set = set_progress, .help = "show how far it is, on stderr" },
 	{ .name = NULL },
 };
 
@@ -188,8 +171,9 @@ static int split_operands(struct map_opts *o, char **words)
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, output_table, cli_job_place_table, cli_job_identity_table, cli_job_time_table, record_table, NULL };
-	void *targets[] = { &o->source, &o->source, o, &o->workers, o, &o->job, &o->job, &o->job, &o->record };
+	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, govern_table, output_table, record_table, cli_job_place_table,
+		cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->govern, o, &o->record, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
 			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...",

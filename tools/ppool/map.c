@@ -13,12 +13,11 @@
 #include <unistd.h>
 
 #include "tools/cli/command.h"
-#include "tools/cli/progress.h"
 #include "tools/cli/signals.h"
 #include "tools/cli/template.h"
 #include "tools/ppool/ppool.h"
 
-enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6 };
+enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6, JOBS_MAX = 65536 };
 
 struct map_job {
 	struct pcore_job job;
@@ -42,6 +41,7 @@ struct map {
 	struct pcore_buf line;	 /* an item for a worker */
 	struct cli_signals signals;
 	struct cli_progress progress;
+	struct govern govern;
 	struct pcore_op reader_op; /* tells when nobody reads our stdout any more */
 	struct pcore_err err;
 
@@ -52,6 +52,7 @@ struct map {
 	char **argv; /* of the attempt that is being started */
 	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX + 1];
 	size_t n_limits;
+	size_t fds_ours, fds_a_job;
 	unsigned jobs;
 	uint64_t seq;		/* of the last job that was made */
 	struct record *record;
@@ -333,6 +334,7 @@ static void started(void *ctx, struct pcore_job *job)
 	struct map *m = ctx;
 
 	record_started(m->record, &container_of(job, struct map_job, job)->record, job);
+	govern_look(&m->govern);
 	if (!m->opts->workers.worker)
 		show_command(m);
 }
@@ -355,6 +357,7 @@ static void again(void *ctx, struct pcore_job *job)
 	record_again(m->record, &j->record, job);
 	if (j->output)
 		cli_output_forget(j->output);
+	govern_look(&m->govern);
 }
 
 static void done(void *ctx, struct pcore_job *job)
@@ -375,6 +378,7 @@ static void done(void *ctx, struct pcore_job *job)
 	if (j->output)
 		cli_output_finish(j->output);
 	job_free(j);
+	govern_look(&m->govern);
 }
 
 static void limited(void *ctx, unsigned jobs, int error)
@@ -392,6 +396,7 @@ static void wind_up(void *ctx)
 	source_stop(&m->source);
 	cli_signals_stop(&m->signals);
 	cli_progress_stop(&m->progress);
+	govern_stop(&m->govern);
 	pcore_op_cancel(m->loop, &m->reader_op);
 }
 
@@ -464,6 +469,74 @@ static void write_failed(void *ctx, int fd, int error)
 	cli_collator_drop(m->collator);
 }
 
+/* ---- how many jobs there may be ---- */
+
+/* How many of these jobs the descriptors are enough for. Our limit is raised where it may be; the commands keep the one
+ * that we were started with. */
+static uint64_t fit_descriptors(struct map *m, uint64_t jobs)
+{
+	struct rlimit fds, raised;
+	bool listed = false;
+
+	if (getrlimit(RLIMIT_NOFILE, &fds) < 0 || fds.rlim_cur == RLIM_INFINITY || jobs * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
+		return jobs;
+	raised = (struct rlimit){ .rlim_cur = fds.rlim_max, .rlim_max = fds.rlim_max };
+	for (size_t i = 0; i < m->n_limits; i++)
+		listed = listed || m->limits[i].resource == RLIMIT_NOFILE;
+	if (fds.rlim_cur < fds.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+		if (!listed)
+			m->limits[m->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
+		fds = raised;
+	}
+	if (jobs * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
+		return jobs;
+	return fds.rlim_cur > m->fds_ours + m->fds_a_job ? (fds.rlim_cur - m->fds_ours) / m->fds_a_job : 1;
+}
+
+/* As many jobs as descriptors and processes allow. */
+static unsigned fit_limits(struct map *m, uint64_t wanted, bool tell)
+{
+	uint64_t jobs = fit_descriptors(m, wanted);
+	struct rlimit procs;
+
+	if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &procs) == 0 && procs.rlim_cur != RLIM_INFINITY && jobs > procs.rlim_cur)
+		jobs = procs.rlim_cur > 0 ? procs.rlim_cur : 1;
+	if (jobs > JOBS_MAX)
+		jobs = JOBS_MAX;
+	if (tell && jobs < wanted) {
+		cli_progress_clear(&m->progress);
+		cli_warn("running %" PRIu64 " jobs at a time instead of %" PRIu64 ": the limits on descriptors and processes allow no more", jobs, wanted);
+	}
+	return (unsigned)jobs;
+}
+
+static void hold(void *ctx, bool on)
+{
+	pcore_pool_hold(((struct map *)ctx)->pool, on);
+}
+
+/* A job that was taken from the source and is neither running nor to be tried again later: the pool has it ready. */
+static bool kept_waiting(void *ctx)
+{
+	struct pcore_pool_counts c = pcore_pool_counts(((struct map *)ctx)->pool);
+
+	return c.submitted > c.succeeded + c.failed + c.running + c.exited + c.waiting;
+}
+
+/* Those that run go on; fewer only means that none is started for a while. */
+static void change_jobs(struct map *m, uint64_t wanted, bool tell)
+{
+	unsigned jobs = fit_limits(m, wanted, tell);
+
+	if (pcore_pool_set_jobs(m->pool, jobs) == 0)
+		m->jobs = jobs;
+}
+
+static void jobs_changed(void *ctx, uint64_t jobs)
+{
+	change_jobs(ctx, jobs, true);
+}
+
 /* ---- other events ---- */
 
 static void more_items(void *ctx)
@@ -510,6 +583,12 @@ static void received(struct cli_signals *s, int sig, bool by_process)
 	case SIGHUP:
 		pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
 		break;
+	case SIGUSR1:
+		change_jobs(m, (uint64_t)m->jobs + 1, false);
+		break;
+	case SIGUSR2:
+		change_jobs(m, m->jobs > 1 ? m->jobs - 1 : 1, false);
+		break;
 	case SIGTSTP:
 		pcore_pool_signal(m->pool, SIGTSTP);
 		cli_progress_clear(&m->progress);
@@ -536,6 +615,7 @@ static struct cli_progress_state progress_state(void *ctx)
 
 	s.total = m->source.ended ? c.submitted : source_jobs(&m->source);
 	s.total -= s.total > 0 && !m->source.ended ? m->skipped : 0;
+	s.total_known = m->source.ended || s.total > 0;
 	return s;
 }
 
@@ -596,41 +676,31 @@ static int open_source(struct map *m)
 	return r;
 }
 
-/* As many jobs as descriptors and processes allow. The commands keep the limits that we were started with. */
-static void fit_limits(struct map *m)
+/* -j, or what the file says, or one for each CPU. */
+static int count_jobs(struct map *m)
 {
-	struct rlimit fds, procs;
-	uint64_t jobs = m->opts->jobs ? m->opts->jobs : ppool_cpus();
-	uint64_t wanted = jobs;
-	size_t ours = 0, a_job = 0;
+	uint64_t wanted = m->opts->jobs;
+	int r;
 
-	record_fds(&m->opts->record, &ours, &a_job);
-	ours += FDS_OURS;
-	a_job += FDS_A_JOB;
+	m->govern = (struct govern){
+		.proc = "/proc",
+		.opts = &m->opts->govern,
+		.ctx = m,
+		.hold = hold,
+		.kept_waiting = kept_waiting,
+		.jobs_changed = jobs_changed,
+		.before_message = before_message,
+	};
+	r = govern_prepare(&m->govern, &wanted);
+	if (r != CLI_GO)
+		return r;
+	record_fds(&m->opts->record, &m->fds_ours, &m->fds_a_job);
+	m->fds_ours += FDS_OURS;
+	m->fds_a_job += FDS_A_JOB;
 	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
 	m->n_limits = m->opts->job.n_limits;
-	if (getrlimit(RLIMIT_NOFILE, &fds) == 0 && fds.rlim_cur != RLIM_INFINITY) {
-		struct rlimit raised = { .rlim_cur = fds.rlim_max, .rlim_max = fds.rlim_max };
-		bool listed = false;
-
-		for (size_t i = 0; i < m->n_limits; i++)
-			listed = listed || m->limits[i].resource == RLIMIT_NOFILE;
-		if (jobs * a_job + ours > fds.rlim_cur && fds.rlim_cur < fds.rlim_max &&
-			setrlimit(RLIMIT_NOFILE, &raised) == 0) {
-			if (!listed)
-				m->limits[m->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
-			fds = raised;
-		}
-		if (jobs * a_job + ours > fds.rlim_cur)
-			jobs = fds.rlim_cur > ours + a_job ? (fds.rlim_cur - ours) / a_job : 1;
-	}
-	if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &procs) == 0 && procs.rlim_cur != RLIM_INFINITY && jobs > procs.rlim_cur)
-		jobs = procs.rlim_cur > 0 ? procs.rlim_cur : 1;
-	if (jobs > 65536)
-		jobs = 65536;
-	if (jobs < wanted)
-		cli_warn("running %" PRIu64 " jobs at a time instead of %" PRIu64 ": the limits on descriptors and processes allow no more", jobs, wanted);
-	m->jobs = (unsigned)jobs;
+	m->jobs = fit_limits(m, wanted ? wanted : ppool_cpus(), true);
+	return CLI_GO;
 }
 
 static int prepare_command(struct map *m)
@@ -773,18 +843,17 @@ static int open_record(struct map *m)
 
 static int set_up(struct map *m)
 {
-	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, 0 };
+	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, 0 };
 	int r = prepare_command(m);
 
 	if (r == CLI_GO)
 		r = cli_loop_new(&m->loop, PCORE_LOOP_AUTO);
 	if (r == CLI_GO)
 		r = open_source(m);
-	if (r != CLI_GO)
-		return r;
-
-	fit_limits(m);
-	r = make_collator(m);
+	if (r == CLI_GO)
+		r = count_jobs(m);
+	if (r == CLI_GO)
+		r = make_collator(m);
 	if (r == CLI_GO)
 		r = make_pool(m);
 	if (r == CLI_GO)
@@ -797,7 +866,6 @@ static int set_up(struct map *m)
 		return cli_error("cannot watch signals: %s", strerror(-r));
 	if (!m->opts->record.results)
 		watch_reader(m);
-	m->progress.bar = m->opts->bar;
 	m->progress.ctx = m;
 	m->progress.state = progress_state;
 	if (m->opts->progress || (isatty(STDERR_FILENO) && !m->opts->raw && !m->opts->dry_run))

@@ -8,6 +8,8 @@
 #include "libcore/pool/pool.h"
 #include "tools/cli/collate.h"
 #include "tools/cli/jobopts.h"
+#include "tools/cli/progress.h"
+#include "tools/ppool/govern.h"
 #include "tools/ppool/record.h"
 #include "tools/ppool/source.h"
 #include "tools/ppool/workers.h"
@@ -15,6 +17,7 @@
 /* Strings are borrowed from argv. */
 struct map_opts {
 	struct cli_job_opts job;
+	struct govern_opts govern;
 	struct record_opts record;
 	struct source_opts source;
 	struct workers_opts workers;
@@ -22,7 +25,8 @@ struct map_opts {
 	size_t n_words;
 
 	bool shell, unordered, live, raw, tag, dry_run, verbose;
-	bool progress, bar;
+	bool progress;
+	enum cli_progress_style progress_style;
 	uint64_t jobs, buffer;
 	int64_t delay;
 	struct pcore_pool_halt halt;
