@@ -446,3 +446,23 @@ fails_before_it_runs() {
 	ends 0 $!
 	[ "$(cat out)" = b ]
 }
+
+# ---- workers
+
+@test "a worker reads combinations joined by blanks, and lines and records as they are" {
+	run -0 ppool map --worker cat ::: a b ::: 1 :::+ x
+	[ "$output" = $'a 1 x\nb 1 x' ]
+	run -0 ppool map --worker --tag cat ::: a ::: 1 2
+	[ "$output" = $'a 1\ta 1\na 2\ta 2' ]
+	run -0 feed 'x,y\n"1",2\n\n3,"4"\n' map --csv --header --worker cat
+	[ "$output" = $'"1",2\n3,"4"' ]
+	run -0 feed 'a\tb\n\nc\n' starmap --skip-empty --max 2 --worker cat
+	[ "$output" = $'a\tb\nc' ]
+}
+
+@test "a worker is given no columns and no packed items" {
+	fails_before_it_runs '{}' feed 'a\n' starmap --worker touch ran {1}
+	fails_before_it_runs '{}' feed 'a\n1\n' map --header --worker touch ran {a}
+	fails_before_it_runs "'b'" feed 'a\n1\n' map --header --worker touch ran {b}
+	fails_before_it_runs --fill feed 'a\n' map --fill --worker touch ran
+}

@@ -38,7 +38,6 @@ struct map {
 	struct cli_fill *fill;
 	struct source source;
 	struct workers workers;
-	struct pcore_buf line;	 /* an item for a worker */
 	struct cli_signals signals;
 	struct cli_progress progress;
 	struct govern govern;
@@ -98,6 +97,17 @@ static const char *make_tag(const struct map_job *j, char tag[static TAG_MAX])
 	return tag;
 }
 
+/* A worker reads a combination of words as one line. They lie one behind the other, each with its NUL. */
+static size_t join_items(struct cli_item *items, size_t n)
+{
+	char *text = (char *)(items + n);
+
+	for (size_t i = 0; i + 1 < n; i++)
+		text[items[i].data + items[i].len - text] = ' ';
+	items[0].len = (size_t)(items[n - 1].data + items[n - 1].len - items[0].data);
+	return 1;
+}
+
 static int job_new(struct map *m, struct map_job **ret)
 {
 	struct map_job *j;
@@ -114,9 +124,9 @@ static int job_new(struct map *m, struct map_job **ret)
 		return -ENOMEM;
 	}
 	j->items = items;
-	j->n_items = n;
+	j->n_items = m->opts->workers.worker ? join_items(items, n) : n;
 	j->job.seq = ++m->seq;
-	record_job_init(&j->record, items, n);
+	record_job_init(&j->record, items, j->n_items);
 	*ret = j;
 	return 1;
 }
@@ -300,26 +310,14 @@ static void describe_worker(void *ctx, unsigned slot, struct pcore_proc_spec *sp
 	show_command(m);
 }
 
-/* Words of several lists are one line for a worker. */
 static int item_of(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len)
 {
 	const struct map_job *j = container_of(job, struct map_job, job);
-	struct map *m = ctx;
-	int r = 0;
 
+	(void)ctx;
 	*ret = j->items[0].data;
 	*ret_len = j->items[0].len;
-	if (j->n_items == 1)
-		return 0;
-	pcore_buf_clear(&m->line);
-	for (size_t i = 0; i < j->n_items && r == 0; i++) {
-		r = i > 0 ? pcore_buf_addc(&m->line, ' ') : 0;
-		if (r == 0)
-			r = pcore_buf_add(&m->line, j->items[i].data, j->items[i].len);
-	}
-	*ret = m->line.data;
-	*ret_len = m->line.len;
-	return r;
+	return 0;
 }
 
 static void give_up(void *ctx)
@@ -621,6 +619,11 @@ static struct cli_progress_state progress_state(void *ctx)
 
 /* ---- setting up ---- */
 
+static int refuse_placeholders(void)
+{
+	return cli_usage("a worker reads its items from standard input: {} does not go with --worker");
+}
+
 static int name_columns(void *ctx, const struct cli_item *names, size_t n)
 {
 	struct map *m = ctx;
@@ -629,6 +632,10 @@ static int name_columns(void *ctx, const struct cli_item *names, size_t n)
 
 	if (r < 0)
 		(void)cli_error(r == -ENOENT ? "no column is named '%.*s'" : "several columns are named '%.*s'", (int)bad.len, bad.data);
+	if (r == 0 && m->opts->workers.worker && cli_template_takes_items(m->template)) {
+		(void)refuse_placeholders();
+		r = -EINVAL;
+	}
 	return r;
 }
 
@@ -668,7 +675,7 @@ static int open_source(struct map *m)
 
 	m->source.ctx = m;
 	m->source.more = more_items;
-	m->source.named = m->opts->workers.worker ? NULL : name_columns;
+	m->source.named = name_columns;
 	if (r == CLI_GO)
 		r = source_open(&m->source, m->loop, &m->opts->source);
 	if (r == CLI_GO && m->source.items.nul_ok && cli_template_has_item(m->template))
@@ -709,16 +716,16 @@ static int prepare_command(struct map *m)
 	unsigned flags = o->shell ? CLI_TEMPLATE_SHELL : 0;
 	int r;
 
-	if (source_opts_numbers(&o->source) && !o->workers.worker)
+	if (source_opts_numbers(&o->source))
 		flags |= CLI_TEMPLATE_NUMBERS;
-	if (o->source.header && !o->workers.worker)
+	if (o->source.header)
 		flags |= CLI_TEMPLATE_NAMES;
 	m->env = cli_job_env(&o->job, ENV_EXTRA, &m->env_n);
 	r = m->env ? cli_template_new(&m->template, o->words, o->n_words, flags) : -ENOMEM;
 	if (r < 0)
 		return r == -EDOM ? cli_usage("there is no column {0}: they count from 1") : cli_error("out of memory");
 	if (o->workers.worker && cli_template_takes_items(m->template))
-		return cli_usage("a worker reads its items from standard input: {} does not go with --worker");
+		return refuse_placeholders();
 	if (o->dry_run)
 		return CLI_GO;
 	if (o->job.chdir && access(o->job.chdir, X_OK) < 0)
@@ -884,7 +891,6 @@ static void tear_down(struct map *m)
 	pcore_keeper_free(m->keeper);
 	cli_collator_free(m->collator);
 	workers_done(&m->workers);
-	pcore_buf_done(&m->line);
 	cli_template_free(m->template);
 	cli_fill_free(m->fill);
 	source_done(&m->source);

@@ -131,7 +131,7 @@ static int name_columns(struct source *s)
 	int r = source_columns(s, s->item, s->n_parts, &args);
 
 	s->header = false;
-	return r < 0 || !s->named ? r : s->named(s->ctx, args.columns, args.n_columns);
+	return r < 0 ? r : s->named(s->ctx, args.columns, args.n_columns);
 }
 
 static int open_words(struct source *s, const struct source_opts *o)

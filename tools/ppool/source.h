@@ -74,7 +74,7 @@ struct source {
 	void *ctx;
 	void (*more)(void *ctx); /* something came, or the end */
 	/* The header has come: the names of the columns. Nothing was handed out yet. 0, or an error after a message: then
-	 * nothing will be. May be NULL. */
+	 * nothing will be. */
 	int (*named)(void *ctx, const struct cli_item *names, size_t n);
 	/* With --fill: does the job take this item too? first: it has none yet. */
 	bool (*fits)(void *ctx, struct cli_item item, bool first);
