@@ -16,7 +16,7 @@
 
 #include "tools/cli/cli.h"
 
-enum { SEGMENT_FIRST = 512, SEGMENT = 64 * 1024, SEGMENT_LARGE = 16 * 1024, IO_SIZE = 128 * 1024 };
+enum { SEGMENT_FIRST = 128, SEGMENT = 64 * 1024, SEGMENT_LARGE = 16 * 1024, IO_SIZE = 128 * 1024 };
 enum { STREAM_HIGH = 1024 * 1024, STREAM_LOW = 256 * 1024 };
 
 struct segment {
@@ -141,7 +141,7 @@ static bool store_in_memory(struct cli_collator *c, struct stream *s, const char
 		size_t n;
 
 		if (!g || g->in_file || g->len == g->cap) {
-			size_t least = g ? SEGMENT : SEGMENT_FIRST;
+			size_t least = !g ? SEGMENT_FIRST : g->in_file || g->cap > SEGMENT / 4 ? SEGMENT : g->cap * 4;
 
 			g = segment_new(c, s, len > SEGMENT ? SEGMENT : len > least ? len : least);
 			if (!g)
