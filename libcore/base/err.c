@@ -13,6 +13,7 @@ static const char *const step_names[] = {
 	[PCORE_STEP_OPEN] = "open",
 	[PCORE_STEP_PIPE] = "pipe",
 	[PCORE_STEP_READ] = "read",
+	[PCORE_STEP_INPUT] = "input",
 	[PCORE_STEP_CGROUP] = "cgroup",
 	[PCORE_STEP_SUPERVISOR] = "supervisor",
 	[PCORE_STEP_NAMESPACE] = "namespace",

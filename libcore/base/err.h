@@ -13,6 +13,7 @@ enum pcore_step {
 	PCORE_STEP_OPEN,	/* opening a file for the child; subject: the path */
 	PCORE_STEP_PIPE,	/* making a pipe */
 	PCORE_STEP_READ,	/* reading the output */
+	PCORE_STEP_INPUT,	/* writing the input */
 	PCORE_STEP_CGROUP,	/* making or entering a cgroup leaf; subject: its path */
 	PCORE_STEP_SUPERVISOR,	/* starting the supervisor process */
 	PCORE_STEP_NAMESPACE,	/* making namespaces, mounting the PID namespace's /proc */

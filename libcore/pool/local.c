@@ -16,11 +16,12 @@ enum { READ_SIZE = 128 * 1024 };
 struct run {
 	struct pcore_proc proc;
 	struct pcore_reader readers[2];
+	struct pcore_feeder feeder;
 	struct local *local;
 	struct pcore_job *job; /* NULL: idle */
 	struct pcore_tree *tree;
 	struct pcore_list link; /* in idle or all */
-	bool closed;
+	bool closed, feeding;
 };
 
 struct local {
@@ -41,7 +42,9 @@ static void settle(struct run *run)
 {
 	struct pcore_job *job = run->job;
 
-	if (!run->closed || run->readers[0].state != PCORE_READER_CLOSED || run->readers[1].state != PCORE_READER_CLOSED)
+	if (!run->closed || run->feeding)
+		return;
+	if (run->readers[0].state != PCORE_READER_CLOSED || run->readers[1].state != PCORE_READER_CLOSED)
 		return;
 
 	run->job = NULL;
@@ -65,6 +68,43 @@ static void exited(struct run *run)
 	pcore_pool_exited(run->local->ex.pool, run->job);
 }
 
+/* ---- standard input ---- */
+
+static int next_piece(struct pcore_feeder *f, struct pcore_piece *ret)
+{
+	struct run *run = container_of(f, struct run, feeder);
+
+	return run->local->spec.input(run->local->spec.ctx, run->job, ret);
+}
+
+static void feeder_done(struct pcore_feeder *f, int res)
+{
+	struct run *run = container_of(f, struct run, feeder);
+
+	if (res < 0)
+		(void)pcore_err_set(&run->job->result.error, res, PCORE_STEP_INPUT, "");
+	run->feeding = false;
+	run->local->spec.input_over(run->local->spec.ctx, run->job, f->piece.len);
+	settle(run);
+}
+
+/* The command is dead: if there is nothing to tell us that nobody reads, nobody does. */
+static void stop_waiting(struct run *run)
+{
+	if (run->feeding && run->feeder.waiting)
+		pcore_feeder_stop(&run->feeder);
+}
+
+void pcore_local_feed(struct pcore_job *job)
+{
+	struct run *run = job->run;
+
+	if (run && run->feeding)
+		pcore_feeder_go_on(&run->feeder);
+}
+
+/* ---- what happens ---- */
+
 static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)
 {
 	struct run *run = container_of(p, struct run, proc);
@@ -72,6 +112,7 @@ static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)
 	switch (ev) {
 	case PCORE_PROC_EXITED:
 		exited(run);
+		stop_waiting(run);
 		break;
 	case PCORE_PROC_CLOSED:
 		run->job->result.survivors = p->survivors;
@@ -80,6 +121,8 @@ static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)
 		pcore_reader_finish(&run->readers[0]);
 		if (run->job)
 			pcore_reader_finish(&run->readers[1]);
+		if (run->job && run->feeding)
+			pcore_feeder_stop(&run->feeder);
 		if (run->job)
 			settle(run);
 		break;
@@ -130,6 +173,8 @@ static int run_new(struct local *l, struct run **ret, struct pcore_err *err)
 		run->readers[i].buf_size = READ_SIZE;
 		run->readers[i].data = i == PCORE_JOB_STDOUT ? stdout_data : stderr_data;
 	}
+	run->feeder.done = feeder_done;
+	run->feeder.next = next_piece;
 	r = pcore_tree_new(&run->tree, l->spec.keeper, err);
 	if (r < 0) {
 		run_free(run);
@@ -163,6 +208,24 @@ static void start_reader(struct run *run, int i, int fd)
 	pcore_proc_kill(&run->proc, PCORE_KILLED_CANCEL);
 }
 
+/* As start_reader(). */
+static void start_feeder(struct run *run, int fd)
+{
+	struct local *l = run->local;
+	int r;
+
+	if (l->spec.pipe_size > 0)
+		(void)fcntl(fd, F_SETPIPE_SZ, l->spec.pipe_size);
+	r = pcore_feeder_start(&run->feeder, l->loop, fd, NULL, 0);
+	run->feeding = r == 0;
+	if (r == 0)
+		return;
+	(void)pcore_fd_close(fd);
+	(void)pcore_err_set(&run->job->result.error, r, PCORE_STEP_INPUT, "");
+	l->spec.input_over(l->spec.ctx, run->job, 0);
+	pcore_proc_kill(&run->proc, PCORE_KILLED_CANCEL);
+}
+
 static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
 {
 	struct local *l = local_of(ex);
@@ -178,6 +241,8 @@ static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct 
 	r = run ? 0 : run_new(l, &run, err);
 	if (r < 0)
 		return r;
+	if (l->spec.input)
+		fds[0].source = PCORE_FD_PIPE_IN;
 
 	run->job = job;
 	run->closed = false;
@@ -189,6 +254,8 @@ static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct 
 		return r;
 	}
 	job->run = run;
+	if (l->spec.input)
+		start_feeder(run, fds[0].fd);
 	if (!l->spec.inherit) {
 		start_reader(run, PCORE_JOB_STDOUT, fds[1].fd);
 		start_reader(run, PCORE_JOB_STDERR, fds[2].fd);

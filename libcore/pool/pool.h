@@ -173,8 +173,18 @@ struct pcore_local_spec {
 	bool inherit; /* stdout and stderr are ours: no capture */
 	/* Fill in argv, envp and what else belongs to the command; what it points to must live until start() returns. */
 	void (*describe)(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec);
+	/* The standard input of the jobs; NULL: /dev/null. Asked for piece by piece, as each has been written: 1 with the next, 0
+	 * when there is none now (pcore_local_feed() when there is), -ENODATA at its end. A piece has to last until then or
+	 * until input_over(), which comes once for each attempt that was started, before it has finished: all is written,
+	 * or nobody reads it any more and left bytes of the last piece are not. What cannot be written fails the attempt. */
+	int (*input)(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
+	void (*input_over)(void *ctx, struct pcore_job *job, uint64_t left);
+	unsigned pipe_size; /* what the input's pipe should hold, if that is allowed; 0: what it does */
 	void *ctx;
 };
+
+/* There is a piece of input for a job that was told there was none. It may be over at once. */
+void pcore_local_feed(struct pcore_job *job);
 
 int pcore_local_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_local_spec *spec, struct pcore_err *err);
 

@@ -239,17 +239,31 @@ void pcore_reader_resume(struct pcore_reader *r); /* where that fails, data() is
 /* Take what is there (pause or not), then end: data(r, NULL, 0) follows even if others hold the pipe open. */
 void pcore_reader_finish(struct pcore_reader *r);
 
-/* Writes bytes to a pipe of ours and closes it. A reader that leaves early is no error. done(f, res) once. */
+/* Bytes in memory, or a range of a regular file, which goes into a pipe without a copy. */
+struct pcore_piece {
+	const char *data; /* NULL: a range of fd */
+	uint64_t len;
+	int fd;
+	int64_t offset;
+};
+
+/* Writes to a pipe of ours and closes it. What is written are the bytes given at the start, then the pieces that next()
+ * gives, one after the other. A piece has to last until the next one is asked for, or until done(f, res), which is called
+ * once. res is 0 also when the reader left early (piece is then what it did not take); -ESTALE: a file ended before the
+ * range did. Set done, and next if there are pieces, before the start. */
 struct pcore_feeder {
 	struct pcore_op op;
 	struct pcore_loop *loop;
-	int fd;
-	const char *data;
-	size_t len;
+	int fd;			  /* -EBADF: over */
+	struct pcore_piece piece; /* what is left of the present one */
+	bool waiting, stopped;	  /* waiting: for a piece */
+	/* 1 with the next piece; 0: none now, pcore_feeder_go_on() when there is; -ENODATA: there are no more. */
+	int (*next)(struct pcore_feeder *f, struct pcore_piece *ret);
 	void (*done)(struct pcore_feeder *f, int res);
 };
 
 int pcore_feeder_start(struct pcore_feeder *f, struct pcore_loop *lp, int fd, const void *data, size_t len); /* takes fd on success */
-void pcore_feeder_stop(struct pcore_feeder *f);
+void pcore_feeder_go_on(struct pcore_feeder *f); /* ask for the piece that was not there; done() may be called from here */
+void pcore_feeder_stop(struct pcore_feeder *f);	 /* and from here, when it waits for a piece */
 
 #endif

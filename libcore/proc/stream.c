@@ -7,8 +7,8 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 
-/* How often one reader is read from before others have their turn. */
-enum { READS_A_TURN = 8 };
+/* How often one reader is read from before others have their turn, and how much one splice moves. */
+enum { READS_A_TURN = 8, SPLICE_MAX = 1 << 20 };
 
 static void end_reader(struct pcore_reader *r, ssize_t res)
 {
@@ -125,57 +125,106 @@ void pcore_reader_finish(struct pcore_reader *r)
 		end_reader(r, r->error);
 }
 
-static void feed(struct pcore_feeder *f);
-
 static void finish_feeder(struct pcore_feeder *f, int res)
 {
 	f->fd = pcore_fd_close(f->fd);
-	f->done(f, res == -EPIPE || res == -ECANCELED || res == -ETIME ? 0 : res);
+	f->waiting = false;
+	f->done(f, res == -EPIPE || res == -ECANCELED || res == -ENODATA ? 0 : res);
+}
+
+static bool is_range(const struct pcore_feeder *f)
+{
+	return f->piece.len > 0 && !f->piece.data;
+}
+
+/* As much of the range as the pipe takes now. How much that was. */
+static ssize_t pass_on(struct pcore_feeder *f)
+{
+	size_t want = f->piece.len < SPLICE_MAX ? (size_t)f->piece.len : SPLICE_MAX;
+	loff_t offset = f->piece.offset;
+	ssize_t n = pcore_fault("splice", &want);
+
+	if (n == 0)
+		n = splice(f->piece.fd, &offset, f->fd, NULL, want, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	else
+		errno = (int)-n;
+	if (n > 0)
+		return n;
+	if (n == 0)
+		return -ESTALE; /* it has become shorter */
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+/* Go on with the piece at hand or the next one. */
+static void feed(struct pcore_feeder *f)
+{
+	int r = 1;
+
+	while (r > 0 && f->piece.len == 0)
+		r = f->next ? f->next(f, &f->piece) : -ENODATA;
+	f->waiting = r == 0;
+	if (r > 0 && is_range(f))
+		r = pcore_op_poll(f->loop, &f->op, f->fd, POLLOUT);
+	else if (r > 0)
+		r = pcore_op_write(f->loop, &f->op, f->fd, f->piece.data, f->piece.len, -1);
+	if (r < 0)
+		finish_feeder(f, r);
 }
 
 static void fed(struct pcore_op *op, int res)
 {
 	struct pcore_feeder *f = container_of(op, struct pcore_feeder, op);
+	ssize_t n = res == -ETIME ? 0 : res; /* the start */
 
-	if (res < 0) {
-		finish_feeder(f, res);
-		return;
-	}
-	f->data += res;
-	f->len -= (size_t)res;
-	if (f->len == 0)
-		finish_feeder(f, 0);
+	if (n > 0 && is_range(f))
+		n = pass_on(f);
+	if (n > 0 && f->piece.data)
+		f->piece.data += n;
+	else if (n > 0)
+		f->piece.offset += n;
+	if (n > 0)
+		f->piece.len -= (uint64_t)n;
+	if (n < 0 || f->stopped)
+		finish_feeder(f, n < 0 ? (int)n : 0);
 	else
 		feed(f);
 }
 
-static void feed(struct pcore_feeder *f)
-{
-	int r = pcore_op_write(f->loop, &f->op, f->fd, f->data, f->len, -1);
-
-	if (r < 0)
-		finish_feeder(f, r);
-}
-
+/* The first write is done from the loop as well, so that done() is. */
 int pcore_feeder_start(struct pcore_feeder *f, struct pcore_loop *lp, int fd, const void *data, size_t len)
 {
 	int r;
 
 	assert(f->done);
 
-	*f = (struct pcore_feeder){ .loop = lp, .fd = fd, .data = data, .len = len, .done = f->done, .op = { .done = fed } };
-	if (len == 0) { /* end of file at once; done() still comes from the loop */
+	*f = (struct pcore_feeder){
+		.loop = lp,
+		.fd = fd,
+		.piece = { .data = data, .len = len },
+		.next = f->next,
+		.done = f->done,
+		.op = { .done = fed },
+	};
+	if (len > 0)
+		r = pcore_op_write(lp, &f->op, fd, data, len, -1);
+	else
 		r = pcore_op_timer(lp, &f->op, PCORE_CLOCK_MONOTONIC, 0);
-		f->fd = r < 0 ? f->fd : pcore_fd_close(fd);
-		return r;
-	}
-	r = pcore_op_write(lp, &f->op, fd, data, len, -1);
 	if (r < 0)
 		f->fd = -EBADF;
 	return r;
 }
 
+void pcore_feeder_go_on(struct pcore_feeder *f)
+{
+	if (f->waiting)
+		feed(f);
+}
+
 void pcore_feeder_stop(struct pcore_feeder *f)
 {
-	pcore_op_cancel(f->loop, &f->op);
+	f->stopped = true;
+	if (f->waiting)
+		finish_feeder(f, 0);
+	else
+		pcore_op_cancel(f->loop, &f->op);
 }

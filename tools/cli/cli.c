@@ -127,6 +127,7 @@ static const struct step_words {
 	[PCORE_STEP_OPEN] = { "open", "'" },
 	[PCORE_STEP_PIPE] = { "make a pipe", NULL },
 	[PCORE_STEP_READ] = { "read the output of a job", NULL },
+	[PCORE_STEP_INPUT] = { "write the input of a job", NULL },
 	[PCORE_STEP_CGROUP] = { "use the cgroup", "'" },
 	[PCORE_STEP_SUPERVISOR] = { "start the supervisor process", NULL },
 	[PCORE_STEP_NAMESPACE] = { "make a namespace", NULL },
