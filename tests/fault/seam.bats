@@ -148,3 +148,32 @@ said_why() { grep -q '^\(prun\|ppool\): ' err; }
 		sweep "$kind" ENOMEM ppool map -j2 echo
 	done
 }
+
+@test "blocks are whole after short reads, writes and splices" {
+	with_fault 'write:1+:short=1,read:1+:short=3' ppool map --pipe --block 9 -j2 cat < <(cat items) >out
+	cmp items out
+	with_fault 'splice:1+:short=2' ppool map --pipe --block 9 -j2 cat <items >out
+	cmp items out
+}
+
+@test "a block that cannot be passed on fails its job and says so" {
+	run -1 --separate-stderr with_fault splice:1:EIO ppool map --pipe --block 30 -j1 cat <items
+	[ "$stderr" = "ppool: cannot write the input of a job: Input/output error" ]
+	[ "$output" = "$(tail -c +31 items)" ]
+}
+
+@test "consumers that cannot be started are done without" {
+	run -0 sh -c 'cat items | PCORE_FAULT=spawn:2:EAGAIN ppool map --pipe --round-robin --records 1 -j3 cat 2>err | sort -n | cmp - items'
+	grep -q 'running 1 at a time' err
+}
+
+@test "when the input fails, whole records that came before are used" {
+	local nth
+	for nth in 1 2 3 4; do # the first reads may be of something else
+		run --separate-stderr sh -c 'printf "a\nb\n" | PCORE_FAULT=read:$1:EIO,read:1+:short=3 ppool map --pipe -j1 --raw cat' sh $nth
+		[ "$status" = 125 ] || [ "$output" = $'a\nb' ]
+		[ "$status" = 0 ] || [ "$stderr" = "ppool: cannot read standard input: Input/output error" ]
+		[ "$output" != a ] || return 0
+	done
+	false
+}

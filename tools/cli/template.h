@@ -63,6 +63,9 @@ bool cli_template_has_item(const struct cli_template *t);
 /* Does the command's first word hold a placeholder (so that it is not known before the first item)? */
 bool cli_template_command_varies(const struct cli_template *t);
 
+/* Does a word hold a placeholder for the item, so that none is appended? */
+bool cli_template_has_item(const struct cli_template *t);
+
 /* Build the argument vector of one job: NULL-terminated, in one malloc'd block (free it with free()).
  * In shell mode it is { "/bin/sh", "-c", text, NULL }. -ENOMEM. */
 int cli_template_expand(const struct cli_template *t, const struct cli_template_args *args, char ***ret_argv);

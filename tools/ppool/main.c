@@ -114,6 +114,38 @@ static const struct cli_opt output_table[] = {
 	{ .name = NULL },
 };
 
+/* With --pipe there are no items. */
+static int check_pipe(const struct map_opts *o)
+{
+	const struct source_opts *src = &o->source;
+	const struct {
+		const char *name;
+		bool given;
+	} others[] = {
+		{ ":::", src->args != NULL },
+		{ "--max-args", src->per_job > 0 },
+		{ "--fill", src->fill },
+		{ "--skip-empty", src->skip_empty },
+		{ "--skip-lines", src->skip_lines > 0 },
+		{ "--shuffle", src->shuffle },
+		{ "--max", src->max != UINT64_MAX },
+		{ "--header", src->header },
+		{ "--colsep", src->colsep && !src->csv },
+		{ "--worker", o->workers.worker },
+		{ "--tag", o->tag },
+		{ "--dry-run", o->dry_run },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (others[i].given)
+			return cli_usage("--pipe and %s exclude each other: there are no items", others[i].name);
+	if (o->feed.round_robin && o->job.retry > 0)
+		return cli_usage("--round-robin and --retry exclude each other: what a consumer has read is not kept");
+	if (o->feed.round_robin && (o->record.resume || o->record.resume_failed))
+		return cli_usage("--round-robin cannot be resumed: which blocks a consumer had is not known");
+	return feed_check(&o->feed, src->null ? "\\0" : src->delimiter);
+}
+
 static int check(const struct map_opts *o)
 {
 	int r = source_opts_check(&o->source);
@@ -124,7 +156,10 @@ static int check(const struct map_opts *o)
 		return cli_usage("--unordered, --live and --raw exclude each other");
 	if (o->raw && o->tag)
 		return cli_usage("--tag and --raw exclude each other: raw output does not pass through ppool");
-	return record_check(o);
+	r = record_check(o);
+	if (r != CLI_GO)
+		return r;
+	return o->feed.pipe ? check_pipe(o) : feed_check(&o->feed, NULL);
 }
 
 static int check_workers(const struct map_opts *o)
@@ -171,9 +206,9 @@ static int split_operands(struct map_opts *o, char **words)
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, govern_table, output_table, record_table, cli_job_place_table,
-		cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->govern, o, &o->record, &o->job, &o->job, &o->job };
+	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, feed_table, govern_table, output_table, record_table,
+		cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
 			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...",
@@ -194,6 +229,8 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	r = cli_opts_parse(&spec, argc, argv, &operand);
 	if (r != CLI_GO)
 		return r;
+	o->feed.csv = o->feed.pipe && o->source.csv;
+	o->feed.colsep = o->source.colsep;
 	r = split_operands(o, argv + operand);
 	if (r == CLI_GO)
 		r = check(o);

@@ -5,6 +5,7 @@
  * The three are tied together here and nowhere else. Whatever ends the run (the last job, a signal, a reader that left)
  * only tells the pool; when the pool is idle everything else is cancelled and the loop runs out of work by itself.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6, JOBS_MAX = 6
 
 struct map_job {
 	struct pcore_job job;
+	struct feed_job feed; /* with --pipe; there are no items then */
 	struct cli_item *items;
 	size_t n_items;
 	struct cli_output *output; /* NULL with --raw and --results */
@@ -38,6 +40,7 @@ struct map {
 	struct cli_fill *fill;
 	struct source source;
 	struct workers workers;
+	struct feed feed;
 	struct cli_signals signals;
 	struct cli_progress progress;
 	struct govern govern;
@@ -76,9 +79,11 @@ static int expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned
 	return r < 0 ? r : cli_template_expand(m->template, &args, &m->argv);
 }
 
-static void job_free(struct map_job *j)
+static void job_free(struct map *m, struct map_job *j)
 {
 	record_job_done(&j->record);
+	if (m->opts->feed.pipe)
+		feed_forget(&m->feed, &j->feed);
 	free(j->items);
 	free(j);
 }
@@ -110,23 +115,24 @@ static size_t join_items(struct cli_item *items, size_t n)
 
 static int job_new(struct map *m, struct map_job **ret)
 {
-	struct map_job *j;
-	struct cli_item *items = NULL;
-	size_t n = 0;
-	int r = source_next(&m->source, &items, &n);
+	struct map_job *j = calloc(1, sizeof(*j));
+	int r;
 
-	if (r <= 0)
-		return r;
-
-	j = calloc(1, sizeof(*j));
-	if (!j) {
-		free(items);
+	if (!j)
 		return -ENOMEM;
+
+	if (m->opts->feed.pipe)
+		r = feed_next(&m->feed, &j->feed, &j->job);
+	else
+		r = source_next(&m->source, &j->items, &j->n_items);
+	if (r <= 0) {
+		free(j);
+		return r;
 	}
-	j->items = items;
-	j->n_items = m->opts->workers.worker ? join_items(items, n) : n;
+	if (m->opts->workers.worker)
+		j->n_items = join_items(j->items, j->n_items);
 	j->job.seq = ++m->seq;
-	record_job_init(&j->record, items, j->n_items);
+	record_job_init(&j->record, j->items, j->n_items);
 	*ret = j;
 	return 1;
 }
@@ -141,7 +147,7 @@ static int give_output(struct map *m, struct map_job *j)
 	j->output = cli_output_new(m->collator, j, m->opts->tag ? make_tag(j, tag) : NULL);
 	if (j->output)
 		return 1;
-	job_free(j);
+	job_free(m, j);
 	return -ENOMEM;
 }
 
@@ -169,7 +175,7 @@ static int dry_run(struct map *m)
 		if (r == 0)
 			(void)cli_output_add(j->output, 0, line.data, line.len);
 		cli_output_finish(j->output);
-		job_free(j);
+		job_free(m, j);
 		if (r < 0)
 			return out_of_memory(m);
 	}
@@ -199,7 +205,7 @@ static int look_ahead(struct map *m)
 			return r;
 		r = record_admit(m->record, &j->job);
 		if (r <= 0) {
-			job_free(j);
+			job_free(m, j);
 			m->skipped++;
 		}
 		if (r < 0)
@@ -219,18 +225,37 @@ static int look_ahead(struct map *m)
 	return 1;
 }
 
+/* The next job that a resumed run has not done yet. */
+static int next_to_run(struct map *m, struct map_job **ret)
+{
+	struct pcore_list *node = pcore_list_pop(&m->held);
+	int r;
+
+	if (node) {
+		*ret = container_of(container_of(node, struct pcore_job, link), struct map_job, job);
+		return 1;
+	}
+	while ((r = job_new(m, ret)) > 0) {
+		int admitted = m->seq > record_last(m->record) ? 1 : record_admit(m->record, &(*ret)->job);
+
+		if (admitted > 0)
+			return 1;
+		job_free(m, *ret);
+		m->skipped++;
+		if (admitted < 0)
+			return refuse_to_resume(m);
+	}
+	return r;
+}
+
 static int next_in_turn(struct map *m, struct map_job **ret)
 {
-	int r = m->seq < record_last(m->record) ? look_ahead(m) : 1;
-	struct pcore_list *node;
+	/* Blocks all have the same command: the first one checks them all. */
+	bool look = m->seq < record_last(m->record) && !m->opts->feed.pipe;
+	int r = look ? look_ahead(m) : 1;
 
-	if (r <= 0)
-		return r;
-	node = pcore_list_pop(&m->held);
-	if (node)
-		*ret = container_of(container_of(node, struct pcore_job, link), struct map_job, job);
-	else
-		r = job_new(m, ret);
+	if (r > 0)
+		r = next_to_run(m, ret);
 	return r > 0 ? give_output(m, *ret) : r;
 }
 
@@ -280,11 +305,26 @@ static void describe_command(struct map *m, struct pcore_proc_spec *spec)
 	spec->envp = m->env;
 }
 
+static int input(void *ctx, struct pcore_job *job, struct pcore_piece *ret)
+{
+	struct map *m = ctx;
+
+	return feed_input(&m->feed, &container_of(job, struct map_job, job)->feed, ret);
+}
+
+static void input_over(void *ctx, struct pcore_job *job, uint64_t left)
+{
+	struct map *m = ctx;
+
+	feed_input_over(&m->feed, &container_of(job, struct map_job, job)->feed, left);
+}
+
 static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
 {
 	struct map *m = ctx;
 	size_t n = m->env_n;
 
+	feed_again(&container_of(job, struct map_job, job)->feed);
 	if (expand(m, container_of(job, struct map_job, job), job->seq, job->slot) < 0)
 		m->argv = NULL;
 	describe_command(m, spec);
@@ -358,6 +398,13 @@ static void again(void *ctx, struct pcore_job *job)
 	govern_look(&m->govern);
 }
 
+/* Consumers that run have to be told when the pool starts no more jobs. */
+static void end_input(struct map *m)
+{
+	if (m->opts->feed.pipe && pcore_pool_stopping(m->pool) != PCORE_POOL_RUN)
+		feed_end(&m->feed);
+}
+
 static void done(void *ctx, struct pcore_job *job)
 {
 	struct map *m = ctx;
@@ -375,7 +422,8 @@ static void done(void *ctx, struct pcore_job *job)
 		cli_output_forget(j->output); /* no answer, or a part of one */
 	if (j->output)
 		cli_output_finish(j->output);
-	job_free(j);
+	job_free(m, j);
+	end_input(m);
 	govern_look(&m->govern);
 }
 
@@ -385,13 +433,14 @@ static void limited(void *ctx, unsigned jobs, int error)
 
 	cli_progress_clear(&m->progress);
 	cli_warn("cannot start another job: %s; running %u at a time", strerror(-error), jobs);
+	if (m->opts->feed.pipe)
+		feed_limited(&m->feed);
 }
 
 static void wind_up(void *ctx)
 {
 	struct map *m = ctx;
 
-	source_stop(&m->source);
 	cli_signals_stop(&m->signals);
 	cli_progress_stop(&m->progress);
 	govern_stop(&m->govern);
@@ -402,7 +451,10 @@ static void idle(void *ctx)
 {
 	struct map *m = ctx;
 
-	source_stop(&m->source);
+	if (m->opts->feed.pipe)
+		feed_end(&m->feed);
+	else
+		source_stop(&m->source);
 	if (record_close(m->record))
 		wind_up(m);
 }
@@ -423,7 +475,10 @@ static void before_message(void *ctx)
 
 static void result_lost(void *ctx)
 {
-	pcore_pool_stop(((struct map *)ctx)->pool, PCORE_POOL_END);
+	struct map *m = ctx;
+
+	pcore_pool_stop(m->pool, PCORE_POOL_END);
+	end_input(m);
 }
 
 /* ---- what the collator tells ---- */
@@ -570,6 +625,7 @@ static void end_by_signal(struct map *m, int sig)
 	m->ended_by = sig;
 	pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
 	pcore_pool_signal(m->pool, sig);
+	end_input(m);
 }
 
 static void received(struct cli_signals *s, int sig, bool by_process)
@@ -580,6 +636,7 @@ static void received(struct cli_signals *s, int sig, bool by_process)
 	switch (sig) {
 	case SIGHUP:
 		pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
+		end_input(m);
 		break;
 	case SIGUSR1:
 		change_jobs(m, (uint64_t)m->jobs + 1, false);
@@ -611,9 +668,9 @@ static struct cli_progress_state progress_state(void *ctx)
 		.running = m->opts->workers.worker ? pcore_worker_busy(m->ex) : c.running,
 	};
 
-	s.total = m->source.ended ? c.submitted : source_jobs(&m->source);
+	s.total = m->source.ended || m->feed.ended ? c.submitted : source_jobs(&m->source);
 	s.total -= s.total > 0 && !m->source.ended ? m->skipped : 0;
-	s.total_known = m->source.ended || s.total > 0;
+	s.total_known = m->source.ended || m->feed.ended || s.total > 0;
 	return s;
 }
 
@@ -669,10 +726,26 @@ static int prepare_fill(struct map *m)
 	return cli_fill_new(&m->fill, m->template, room, cli_command_string_max()) < 0 ? cli_error("out of memory") : CLI_GO;
 }
 
+static int open_feed(struct map *m)
+{
+	const struct source_opts *o = &m->opts->source;
+	int fd = STDIN_FILENO;
+
+	if (o->file)
+		fd = open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return cli_error("cannot open '%s': %s", o->file, strerror(errno));
+	m->feed.ctx = m;
+	m->feed.more = more_items;
+	return feed_open(&m->feed, &m->opts->feed, o->null ? "\\0" : o->delimiter, fd, o->file);
+}
+
 static int open_source(struct map *m)
 {
 	int r = m->opts->source.fill ? prepare_fill(m) : CLI_GO;
 
+	if (m->opts->feed.pipe)
+		return open_feed(m);
 	m->source.ctx = m;
 	m->source.more = more_items;
 	m->source.named = name_columns;
@@ -703,7 +776,7 @@ static int count_jobs(struct map *m)
 		return r;
 	record_fds(&m->opts->record, &m->fds_ours, &m->fds_a_job);
 	m->fds_ours += FDS_OURS;
-	m->fds_a_job += FDS_A_JOB;
+	m->fds_a_job += m->opts->feed.pipe ? FDS_A_JOB + 2 : FDS_A_JOB;
 	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
 	m->n_limits = m->opts->job.n_limits;
 	m->jobs = fit_limits(m, wanted ? wanted : ppool_cpus(), true);
@@ -726,6 +799,8 @@ static int prepare_command(struct map *m)
 		return r == -EDOM ? cli_usage("there is no column {0}: they count from 1") : cli_error("out of memory");
 	if (o->workers.worker && cli_template_takes_items(m->template))
 		return refuse_placeholders();
+	if (o->feed.pipe && cli_template_takes_items(m->template))
+		return cli_usage("with --pipe there is no item for a placeholder: only {#} and {%%} can be used");
 	if (o->dry_run)
 		return CLI_GO;
 	if (o->job.chdir && access(o->job.chdir, X_OK) < 0)
@@ -787,6 +862,9 @@ static int make_executor(struct map *m)
 		.times = cli_job_times(&m->opts->job),
 		.inherit = m->opts->raw,
 		.describe = describe,
+		.input = m->opts->feed.pipe ? input : NULL,
+		.input_over = input_over,
+		.pipe_size = feed_pipe_size(&m->opts->feed),
 		.ctx = m,
 	};
 	int r = pcore_keeper_new(&m->keeper, false, false, &m->err);
@@ -859,6 +937,8 @@ static int set_up(struct map *m)
 		r = open_source(m);
 	if (r == CLI_GO)
 		r = count_jobs(m);
+	if (r == CLI_GO && m->opts->feed.pipe && feed_begin(&m->feed, m->loop, m->jobs, m->opts->job.retry > 0) < 0)
+		r = cli_error("out of memory");
 	if (r == CLI_GO)
 		r = make_collator(m);
 	if (r == CLI_GO)
@@ -886,7 +966,7 @@ static void tear_down(struct map *m)
 
 	pcore_pool_free(m->pool);
 	while ((node = pcore_list_pop(&m->held)))
-		job_free(container_of(container_of(node, struct pcore_job, link), struct map_job, job));
+		job_free(m, container_of(container_of(node, struct pcore_job, link), struct map_job, job));
 	record_free(m->record);
 	pcore_keeper_free(m->keeper);
 	cli_collator_free(m->collator);
@@ -894,6 +974,7 @@ static void tear_down(struct map *m)
 	cli_template_free(m->template);
 	cli_fill_free(m->fill);
 	source_done(&m->source);
+	feed_done(&m->feed);
 	cli_signals_done(&m->signals);
 	pcore_loop_free(m->loop);
 	free(m->argv);
@@ -907,7 +988,7 @@ static int final_status(const struct map *m)
 	struct pcore_pool_counts c = pcore_pool_counts(m->pool);
 	int halted = pcore_pool_halt_status(m->pool);
 
-	if (m->failed || m->source.error || record_failed(m->record))
+	if (m->failed || m->source.error || m->feed.error || record_failed(m->record))
 		return CLI_FAILURE;
 	if (halted >= 0 && h->on_success)
 		return CLI_OK;

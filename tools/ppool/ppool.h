@@ -9,6 +9,7 @@
 #include "tools/cli/collate.h"
 #include "tools/cli/jobopts.h"
 #include "tools/cli/progress.h"
+#include "tools/ppool/feed.h"
 #include "tools/ppool/govern.h"
 #include "tools/ppool/record.h"
 #include "tools/ppool/source.h"
@@ -21,6 +22,7 @@ struct map_opts {
 	struct record_opts record;
 	struct source_opts source;
 	struct workers_opts workers;
+	struct feed_opts feed;
 	char **words; /* COMMAND and its arguments */
 	size_t n_words;
 
