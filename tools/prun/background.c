@@ -11,57 +11,32 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tools/cli/detach.h"
 #include "tools/cli/jobs.h"
 #include "tools/prun/prun.h"
 
 /* ---- starting ---- */
 
-/* All our own descriptors are close-on-exec: what is not was inherited. */
-static bool was_inherited(const struct prun_opts *o, int fd)
+/* A further attempt may need what is passed on. */
+static bool is_passed(const void *ctx, int fd)
 {
-	int flags = fcntl(fd, F_GETFD);
+	const struct prun_opts *o = ctx;
 
 	for (size_t i = 0; i < o->n_pass_fds; i++)
-		if (o->pass_fds[i].ours == fd) /* a further attempt may need it */
-			return false;
-	return flags >= 0 && !(flags & FD_CLOEXEC);
-}
-
-static void close_inherited(const struct prun_opts *o)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *d;
-	uint64_t fd;
-
-	while (dir && (d = readdir(dir)))
-		if (pcore_parse_u64(d->d_name, STDERR_FILENO + 1, INT32_MAX, &fd) == 0 && was_inherited(o, (int)fd))
-			(void)pcore_fd_close((int)fd);
-	if (dir)
-		(void)closedir(dir);
+		if (o->pass_fds[i].ours == fd)
+			return true;
+	return false;
 }
 
 /* The caller's terminal, pipes and files are none of ours from here on. Messages go to the job's log. */
 void prun_let_go(const struct prun_opts *opts, int dfd)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int log = openat(dfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	_cleanup_(fd_closep) int log = openat(dfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
-	(void)prctl(PR_SET_PDEATHSIG, 0);
-	if (null >= 0) {
-		(void)dup3(null, STDIN_FILENO, 0);
-		(void)dup3(null, STDOUT_FILENO, 0);
-	}
-	if (log >= 0)
-		(void)dup3(log, STDERR_FILENO, 0);
-	if (null > STDERR_FILENO)
-		(void)pcore_fd_close(null);
-	if (log > STDERR_FILENO)
-		(void)pcore_fd_close(log);
-	close_inherited(opts);
+	cli_detach_let_go(log, is_passed, opts);
 }
 
 static void write_status(int dfd, int status)
@@ -73,16 +48,11 @@ static void write_status(int dfd, int status)
 }
 
 /* In the supervisor. The caller's stderr stays ours until the command has started, so that what goes wrong is read. */
-static int supervise(struct prun_opts *opts, pid_t waiting, int dfd, int ready_fd)
+static int supervise(struct prun_opts *opts, int dfd, int ready_fd)
 {
 	struct prun_background background = { .dfd = dfd, .ready_fd = ready_fd };
 	int status;
 
-	(void)setsid();
-	/* Until the command has started we are part of the prun that waits, and ^C there ends us too. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != waiting)
-		return CLI_FAILURE;
 	if (cli_job_write_meta(dfd, opts->argv) < 0)
 		return cli_error("cannot write the job's record");
 	status = prun(opts, &background);
@@ -93,35 +63,21 @@ static int supervise(struct prun_opts *opts, pid_t waiting, int dfd, int ready_f
 /* The supervisor inherits the job's lock and holds it as long as it lives. */
 static int start_supervisor(struct prun_opts *opts, int dfd, pid_t *ret_pid, int *ret_ready_fd)
 {
-	pid_t pid, waiting = getpid();
-	int ends[2];
+	pid_t pid = cli_detach(ret_ready_fd);
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return cli_error("cannot make a pipe: %s", strerror(errno));
-	pid = fork();
-	if (pid == 0) {
-		(void)pcore_fd_close(ends[0]);
-		cli_exit(supervise(opts, waiting, dfd, ends[1]));
-	}
-	(void)pcore_fd_close(ends[1]);
-	if (pid < 0) {
-		(void)pcore_fd_close(ends[0]);
-		return cli_error("cannot create a process: %s", strerror(errno));
-	}
+	if (pid == 0)
+		cli_exit(supervise(opts, dfd, *ret_ready_fd));
+	if (pid < 0)
+		return cli_error("cannot create a process: %s", strerror(-pid));
 	*ret_pid = pid;
-	*ret_ready_fd = ends[0];
 	return CLI_GO;
 }
 
 static int wait_started(const char *name, int ready_fd)
 {
-	int status = CLI_FAILURE;
-	ssize_t n;
+	int status = cli_detach_wait(ready_fd);
 
-	do
-		n = read(ready_fd, &status, sizeof(status));
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof(status) ? status : cli_error("the supervisor of '%s' died", name);
+	return status == -ESRCH ? cli_error("the supervisor of '%s' died", name) : status;
 }
 
 /* Where the command never ran there is nothing to ask for later, and the name is free again. */
