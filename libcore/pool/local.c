@@ -187,13 +187,16 @@ static int run_new(struct local *l, struct run **ret, struct pcore_err *err)
 static int spawn(struct local *l, struct run *run, struct pcore_proc_fd fds[3], struct pcore_err *err)
 {
 	struct pcore_proc_spec spec = { .size = sizeof(spec) };
+	struct pcore_proc_times times = l->spec.times;
 
+	if (run->job->timeout)
+		times.timeout = run->job->timeout;
 	l->spec.describe(l->spec.ctx, run->job, &spec);
 	spec.set_pgroup = !spec.new_session;
 	spec.pgroup = 0;
 	spec.fds = fds;
 	spec.n_fds = l->spec.inherit ? 1 : 3;
-	return pcore_proc_start(&run->proc, l->loop, run->tree, &spec, &l->spec.times, err);
+	return pcore_proc_start(&run->proc, l->loop, run->tree, &spec, &times, err);
 }
 
 /* A pipe that cannot be watched is not read: the job goes on and its output there is lost, so it is ended as failed. */

@@ -187,7 +187,7 @@ static void deliver(struct pcore_pool *p, struct pcore_job *job)
 
 static bool may_retry(const struct pcore_pool *p, const struct pcore_job *job)
 {
-	if (p->stopping != PCORE_POOL_RUN || job->attempt > p->spec.retries)
+	if (p->stopping != PCORE_POOL_RUN || job->given_up || job->attempt > p->spec.retries + job->retries)
 		return false;
 	return job->result.error.code == 0; /* what cannot be run will not run the next time */
 }
@@ -321,6 +321,7 @@ static struct pcore_job *next_job(struct pcore_pool *p)
 	job->state = PCORE_JOB_NEW;
 	pcore_list_init(&job->link);
 	job->retry.index = 0;
+	job->given_up = false;
 	p->counts.submitted++;
 	return job;
 }
@@ -451,6 +452,26 @@ void pcore_pool_resume(struct pcore_pool *p, struct pcore_job *job)
 {
 	if (job->state == PCORE_JOB_RUNNING || job->state == PCORE_JOB_EXITED)
 		p->ex->ops->resume(p->ex, job);
+}
+
+void pcore_pool_end(struct pcore_pool *p, struct pcore_job *job)
+{
+	job->given_up = true;
+	if (job->state == PCORE_JOB_RUNNING || job->state == PCORE_JOB_EXITED) {
+		p->ex->ops->end(p->ex, job);
+		return;
+	}
+	assert(job->state == PCORE_JOB_NEW);
+	if (pcore_heap_linked(&job->retry)) {
+		pcore_heap_remove(&p->retries, &job->retry);
+		p->counts.waiting--;
+	}
+	pcore_list_del(&job->link);
+	if (job->attempt > 0)
+		deliver(p, job);
+	else
+		p->owner.done(p->ctx, job);
+	pcore_pool_kick(p);
 }
 
 void pcore_pool_stop(struct pcore_pool *p, enum pcore_pool_stop how)

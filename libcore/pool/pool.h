@@ -38,13 +38,16 @@ struct pcore_job_result {
 	unsigned survivors; /* processes it left behind, which were ended */
 };
 
-/* Embedded in the owner's job. The owner zeroes it; the dispatcher numbers it, unless the owner did. */
+/* Embedded in the owner's job. The owner zeroes it and may set the first two; the dispatcher numbers it, unless the owner did. */
 struct pcore_job {
+	uint64_t retries; /* further attempts, beyond the pool's */
+	int64_t timeout;  /* ns; 0: the executor's */
 	uint64_t seq;	  /* from 1, rising in the order of next() */
 	unsigned slot;	  /* from 1: no two running jobs have the same, unless the executor shares slots out by itself */
 	unsigned attempt; /* from 1 */
 	enum pcore_job_state state;
 	struct pcore_job_result result;
+	bool given_up; /* by pcore_pool_end() */
 	void *run; /* the executor's */
 	struct pcore_list link;
 	struct pcore_heap_node retry;
@@ -146,6 +149,10 @@ void pcore_pool_resume(struct pcore_pool *p, struct pcore_job *job);
 /* Stop; never back to a milder one. Jobs that were not started yet are handed back undone (state NEW); those that wait for
  * another attempt have failed. */
 void pcore_pool_stop(struct pcore_pool *p, enum pcore_pool_stop how);
+
+/* End one job that next() gave and done() did not give back. It is not tried again. One that runs is asked to end and killed
+ * after the grace; done() follows when it has ended. One that does not run is given back from within this call. */
+void pcore_pool_end(struct pcore_pool *p, struct pcore_job *job);
 
 /* Send sig to all running jobs. */
 void pcore_pool_signal(struct pcore_pool *p, int sig);

@@ -543,6 +543,56 @@ static void a_failed_job_is_tried_again_so_many_times(void **state)
 	free_pool();
 }
 
+static void a_job_may_have_further_tries_of_its_own(void **state)
+{
+	(void)state;
+	make_pool(2, &(struct pcore_pool_spec){ .jobs = 1, .lingering = 1 });
+	log_.jobs[1].retries = 1;
+	expect_after("n1 s1");
+	ends(1, 3);
+	expect_after("a1 s1#2");
+	ends(1, 3);
+	expect_after("d1=3 n2 s2");
+	ends(2, 3);
+	expect_after("d2=3 idle");
+	free_pool();
+}
+
+static void one_job_can_be_ended_and_is_not_tried_again(void **state)
+{
+	(void)state;
+	make_pool(3, &(struct pcore_pool_spec){ .jobs = 1, .lingering = 1, .retries = 5, .retry_delay = 60 * NS_PER_S });
+	expect_after("n1 s1");
+	pcore_pool_end(pool, &log_.jobs[1]);
+	expect_after("e1");
+	ends(1, 3);
+	expect_after("d1=3 n2 s2");
+	ends(2, 4); /* waits for another try */
+	expect_after("a2 n3 s3");
+	pcore_pool_end(pool, &log_.jobs[2]);
+	expect_log("d2=4");
+	assert_int_equal(pcore_pool_counts(pool).waiting, 0);
+	ends(3, 0);
+	expect_after("d3=0 idle");
+	free_pool();
+}
+
+static void a_job_that_waits_for_room_can_be_ended(void **state)
+{
+	(void)state;
+	make_pool(2, &(struct pcore_pool_spec){ .jobs = 2, .lingering = 2 });
+	fake.start_error = -EAGAIN;
+	fake.n_errors = 1;
+	expect_after("n1 L1");
+	pcore_pool_end(pool, &log_.jobs[1]);
+	expect_log("d1-");
+	turn_until(log_.running == 1);
+	expect_after("n2 s2");
+	ends(2, 0);
+	expect_after("d2=0 idle");
+	free_pool();
+}
+
 static void others_run_while_a_failed_one_waits(void **state)
 {
 	int64_t failed;
@@ -1110,6 +1160,18 @@ static void a_failed_process_is_tried_again(void **state)
 	assert_int_equal(real.jobs[0].attempt, 3);
 }
 
+static void a_job_may_have_a_time_limit_of_its_own(void **state)
+{
+	static const char *const commands[] = { "exec sleep 77", "sleep 0.3" };
+
+	(void)state;
+	make_real(commands, 2, &(struct pcore_pool_spec){ .jobs = 2, .lingering = 2 }, INT64_MAX);
+	real.jobs[0].timeout = 50 * NS_PER_MS;
+	finish_real();
+	assert_int_equal(real.status[0], 124);
+	assert_int_equal(real.status[1], 0);
+}
+
 static void a_stray_that_holds_the_pipe_keeps_nobody_waiting(void **state)
 {
 	static const char *const commands[] = { "echo a; sleep 77 &", "echo b; (setsid sleep 77 &)",
@@ -1218,6 +1280,9 @@ static const struct CMUnitTest tests[] = {
 	TREE_TEST(a_held_pool_starts_nothing_but_finds_the_end),
 	TREE_TEST(a_job_that_is_handed_back_is_started_again_as_the_same_attempt),
 	TREE_TEST(a_failed_job_is_tried_again_so_many_times),
+	TREE_TEST(a_job_may_have_further_tries_of_its_own),
+	TREE_TEST(one_job_can_be_ended_and_is_not_tried_again),
+	TREE_TEST(a_job_that_waits_for_room_can_be_ended),
 	TREE_TEST(others_run_while_a_failed_one_waits),
 	TREE_TEST(what_cannot_be_run_is_not_tried_again),
 	TREE_TEST(a_status_tells_how_an_attempt_ended),
@@ -1243,6 +1308,7 @@ static const struct CMUnitTest tests[] = {
 	TREE_TEST(processes_run_at_the_same_time_and_tell_all),
 	TREE_TEST(a_slot_is_used_again_after_its_job_was_killed),
 	TREE_TEST(a_failed_process_is_tried_again),
+	TREE_TEST(a_job_may_have_a_time_limit_of_its_own),
 	TREE_TEST(a_stray_that_holds_the_pipe_keeps_nobody_waiting),
 	TREE_TEST(refused_output_holds_the_process_back_until_it_is_resumed),
 	TREE_TEST(processes_are_drained_ended_or_killed),
