@@ -15,9 +15,9 @@ static int parse(const char *line)
 {
 	static char copy[512];
 	static char *argv[32];
-	static const struct cli_opt *const tables[] = { cli_job_place_table, cli_job_time_table,
-		NULL };
-	static void *const targets[] = { &opts, &opts };
+	static const struct cli_opt *const tables[] = { cli_job_place_table, cli_job_bounds_table,
+		cli_job_time_table, NULL };
+	static void *const targets[] = { &opts, &opts, &opts };
 	struct cli_opts o = {
 		.usage = "test", .summary = "A test.", .tables = tables, .targets = targets
 	};

@@ -223,16 +223,15 @@ int cli_spawn_error(const struct pcore_err *err, const char *command)
 	return cli_spawn_status(err);
 }
 
-/* Standard output may have been made non-blocking by whoever shares it. */
-static int write_stdout(const char *text, size_t len)
+int cli_write(int fd, const char *data, size_t len)
 {
-	struct pollfd pfd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 
 	while (len > 0) {
-		ssize_t n = write(STDOUT_FILENO, text, len);
+		ssize_t n = write(fd, data, len);
 
 		if (n >= 0) {
-			text += n;
+			data += n;
 			len -= (size_t)n;
 		} else if (errno == EAGAIN) {
 			(void)poll(&pfd, 1, -1);
@@ -245,7 +244,7 @@ static int write_stdout(const char *text, size_t len)
 
 int cli_print(const char *text)
 {
-	int r = write_stdout(text, strlen(text));
+	int r = cli_write(STDOUT_FILENO, text, strlen(text));
 
 	if (r == -EPIPE)
 		return CLI_FAILURE;

@@ -58,6 +58,9 @@ int cli_spawn_status(const struct pcore_err *err);
 /* Print text to stdout (for --help and --version): CLI_OK, or CLI_FAILURE after a message when it cannot be written. */
 int cli_print(const char *text);
 
+/* Write all of it, to a descriptor that whoever shares it may have made non-blocking. 0 or -errno. */
+int cli_write(int fd, const char *data, size_t len);
+
 /* Leave with a status. */
 _Noreturn void cli_exit(int status);
 

@@ -56,7 +56,7 @@ bool cli_output_add(struct cli_output *o, int stream, const char *data, size_t l
 void cli_output_forget(struct cli_output *o); /* what was added, where it is not written yet */
 void cli_output_finish(struct cli_output *o); /* there will be no more; o belongs to the collator */
 
-/* A file in dir that has no name and goes with its last descriptor, or -errno. */
+/* A new file in dir that has no name, for reading and writing; close-on-exec. The descriptor or -errno. */
 int cli_unnamed_file(const char *dir);
 
 /* Copy data to dst with prefix before each line that begins in it; *mid_line says whether the last byte of what came

@@ -294,9 +294,13 @@ const struct cli_opt cli_job_place_table[] = {
 	{ .name = "env", .kind = CLI_OPT_CALL, .arg = "NAME=VALUE", .set = set_env, .help = "set a variable" },
 	{ .name = "unset", .kind = CLI_OPT_CALL, .arg = "NAME", .set = set_unset, .help = "remove a variable" },
 	{ .name = "clean-env", .kind = CLI_OPT_FLAG, .offset = AT(clean_env), .help = "begin with an empty environment" },
+	{ .name = "umask", .kind = CLI_OPT_CALL, .arg = "MASK", .set = set_umask, .help = "file mode creation mask, octal" },
+	{ .name = NULL },
+};
+
+const struct cli_opt cli_job_bounds_table[] = {
 	{ .name = "limit", .kind = CLI_OPT_CALL, .arg = "NAME=SOFT[:HARD]", .set = set_limit, .help = "set a resource limit (nofile, as, cpu, ...)" },
 	{ .name = "nice", .kind = CLI_OPT_CALL, .arg = "N", .set = set_nice, .help = "add N to the nice value" },
-	{ .name = "umask", .kind = CLI_OPT_CALL, .arg = "MASK", .set = set_umask, .help = "file mode creation mask, octal" },
 	{ .name = "affinity", .kind = CLI_OPT_CALL, .arg = "LIST", .set = set_affinity, .help = "run on these CPUs only (0,2-3)" },
 	{ .name = NULL },
 };

@@ -41,7 +41,8 @@ struct cli_job_opts {
 void cli_job_opts_init(struct cli_job_opts *o);
 void cli_job_opts_done(struct cli_job_opts *o);
 
-extern const struct cli_opt cli_job_place_table[]; /* where and how: --chdir to --affinity */
+extern const struct cli_opt cli_job_place_table[]; /* what it finds: --chdir to --umask */
+extern const struct cli_opt cli_job_bounds_table[]; /* what it may use: --limit to --affinity; goes on under the last heading */
 extern const struct cli_opt cli_job_identity_table[]; /* who it is and how it is scheduled: --user to --oom-adj */
 extern const struct cli_opt cli_job_time_table[];  /* --timeout to --leave */
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tools/ppool/ppool.h"
@@ -52,4 +53,11 @@ unsigned ppool_cpus(void)
 	}
 	(void)pcore_fd_close(dfd);
 	return cpus > 0 ? cpus : 1;
+}
+
+int ppool_parse_jobs(const char *name, const char *value, uint64_t *ret)
+{
+	int r = govern_parse_jobs(value, ppool_cpus(), ret);
+
+	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N") : 0;
 }

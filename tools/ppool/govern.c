@@ -21,7 +21,7 @@
 /* Workers do a million jobs a second; a process takes about as long as this to start. */
 #define LOOK_AGAIN_NS NS_PER_MS
 
-enum { PROC_TEXT_MAX = 8192, WHY_MAX = 128, SIZE_TEXT_MAX = 48, JOBS_TEXT_MAX = 24, JOBS_MORE_MAX = 65536, NUMBER_MAX = 1000000000 };
+enum { PROC_TEXT_MAX = 8192, WHY_MAX = 128, SIZE_TEXT_MAX = 48, JOBS_TEXT_MAX = 24, NUMBER_MAX = 1000000000 };
 
 static const char *const resources[GOVERN_RESOURCES] = { "cpu", "memory", "io" };
 
@@ -59,7 +59,7 @@ int govern_parse_jobs(const char *text, unsigned cpus, uint64_t *ret)
 	if (text[0] != '+')
 		return parse_share(text, cpus, NUMBER_MAX, ret);
 
-	r = pcore_parse_u64(text + 1, 0, JOBS_MORE_MAX, &n);
+	r = pcore_parse_u64(text + 1, 0, JOBS_MAX, &n);
 	if (r == 0)
 		*ret = n + cpus;
 	return r;

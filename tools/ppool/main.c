@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/ppool/named.h"
 #include "tools/ppool/ppool.h"
 
 #define AT(member) offsetof(struct map_opts, member)
@@ -12,13 +13,9 @@
 static int set_jobs(void *opts, const char *name, const char *value)
 {
 	struct map_opts *o = opts;
-	int r;
 
 	o->govern.jobs_file = strchr(value, '/') ? value : NULL;
-	if (o->govern.jobs_file)
-		return 0;
-	r = govern_parse_jobs(value, ppool_cpus(), &o->jobs);
-	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N, or a file with a /") : 0;
+	return o->govern.jobs_file ? 0 : ppool_parse_jobs(name, value, &o->jobs);
 }
 
 static int set_progress(void *opts, const char *name, const char *value)
@@ -207,8 +204,8 @@ static int split_operands(struct map_opts *o, char **words)
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
 	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, feed_table, govern_table, output_table, record_table,
-		cli_job_place_table, cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job };
+		cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
 			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...",
@@ -261,6 +258,21 @@ static const struct verb {
 } verbs[] = {
 	{ "map", map },
 	{ "starmap", map },
+	{ "open", ppool_open },
+	{ "apply", ppool_apply },
+	{ "async", ppool_async },
+	{ "after", ppool_after },
+	{ "get", ppool_get },
+	{ "ready", ppool_ready },
+	{ "wait", ppool_wait },
+	{ "list", ppool_list },
+	{ "cancel", ppool_cancel },
+	{ "resize", ppool_resize },
+	{ "pause", ppool_pause },
+	{ "resume", ppool_resume },
+	{ "close", ppool_close },
+	{ "terminate", ppool_terminate },
+	{ "join", ppool_join },
 };
 
 static int unknown_verb(const char *word)

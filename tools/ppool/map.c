@@ -18,7 +18,7 @@
 #include "tools/cli/template.h"
 #include "tools/ppool/ppool.h"
 
-enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6, JOBS_MAX = 65536 };
+enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6 };
 
 struct map_job {
 	struct pcore_job job;

@@ -15,6 +15,8 @@
 #include "tools/ppool/source.h"
 #include "tools/ppool/workers.h"
 
+enum { JOBS_MAX = 65536 };
+
 /* Strings are borrowed from argv. */
 struct map_opts {
 	struct cli_job_opts job;
@@ -39,5 +41,9 @@ int ppool_map(struct map_opts *opts);
 
 /* How many CPUs this process may use: the affinity mask, and the CPU quota of its cgroups. At least 1. */
 unsigned ppool_cpus(void);
+
+/* A number of jobs at a time: N, N% of the CPUs, or +N more than these. 0, or a status after a message that names option and
+ * value. */
+int ppool_parse_jobs(const char *name, const char *value, uint64_t *ret);
 
 #endif

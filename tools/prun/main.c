@@ -266,9 +266,9 @@ static int check_operands(struct prun_opts *o, char **words)
 
 static int parse_options(struct prun_opts *o, int argc, char **argv)
 {
-	const struct cli_opt *tables[] = { stdio_table, cli_job_place_table, cli_job_identity_table, limits_table, cli_job_time_table,
-		again_table, lock_table, background_table, prun_sandbox_table, tree_table, NULL };
-	void *targets[] = { o, &o->job, &o->job, o, &o->job, o, o, o, o, o };
+	const struct cli_opt *tables[] = { stdio_table, cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, limits_table,
+		cli_job_time_table, again_table, lock_table, background_table, prun_sandbox_table, tree_table, NULL };
+	void *targets[] = { o, &o->job, &o->job, &o->job, o, &o->job, o, o, o, o, o };
 	struct cli_opts spec = {
 		.usage = "prun [options] COMMAND [ARG...]\nprun --list | --join NAME... | --status NAME... | --logs NAME | --kill NAME... | --forget NAME...",
 		.summary = "Run one command under control; options end at COMMAND.",
