@@ -17,13 +17,14 @@ SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
 # unit tests that run once for each loop backend
 BACKEND_UNITS = loop% proc% pool%
 
-ALL_TOOLS = prun ppool
+ALL_TOOLS = prun ppool ptimer
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc pool,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc when pool,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
 BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 MANPAGES := $(wildcard man/*.[1-9])
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wconversion \
@@ -70,7 +71,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup test check demo lint install uninstall clean asan tsan bench deb help seam
+.PHONY: all setup test check check-sim demo lint install uninstall clean asan tsan fuzz bench deb help seam
 
 all: $(TOOL_BINS) ## build the tools into build/
 
@@ -134,6 +135,7 @@ $(BUILD)/helpers/probe $(BUILD)/obj/tests/helpers/probe.o: SANITIZE =
 $(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
+$(BUILD)/bench/nextrun: $(ARCHIVES)
 $(BUILD)/bench/%: LIBS = -luring -lpthread
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
@@ -156,6 +158,10 @@ check: ## setup, then test
 	@$(MAKE) setup
 	@$(MAKE) test
 
+check-sim: ## the simulations at full length: minutes
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(SEAM_BUILD)/unit/when_oracle
+	PCORE_SIM=full $(SEAM_BUILD)/unit/when_oracle
+
 demo: ## setup, build, and map a command over this machine's documentation
 	@$(MAKE) setup
 	@$(MAKE) all
@@ -166,6 +172,21 @@ asan: ## the tests on a build with AddressSanitizer and UndefinedBehaviorSanitiz
 
 tsan: ## the unit tests on a build with ThreadSanitizer
 	@$(MAKE) VARIANT=tsan BUILD=build/tsan SUITES=unit test
+
+# how long each fuzz target runs
+FUZZ_SECONDS = 60
+FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c)
+build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_SRC)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)clang -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		-o $@ $< $(FUZZ_SRC)
+
+fuzz: ## run the fuzz targets, FUZZ_SECONDS each, where clang is installed
+	@command -v clang >/dev/null || { echo 'SKIPPED: fuzzing needs clang' >&2; exit 0; }; \
+	$(MAKE) $(FUZZERS:%=build/fuzz/%) && for f in $(FUZZERS); do \
+		mkdir -p build/fuzz/corpus.$$f && build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 \
+			-artifact_prefix=build/fuzz/$$f. -print_final_stats=1 build/fuzz/corpus.$$f $$(test $$f = zone && echo /usr/share/zoneinfo/Etc /usr/share/zoneinfo/Europe || echo tests/fuzz/seeds.$$f) || exit; done
 
 lint: all ## check layout, imports, man pages, scripts and spelling
 	@sh tests/lint/run $(BUILD)
@@ -202,4 +223,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
