@@ -38,10 +38,12 @@ count_fds() {
 	echo "${#fds[@]}"
 }
 
-leftovers() {
-	env -u PCORE_TEST_ID grep -lzx "PCORE_TEST_ID=$PCORE_TEST_ID" /proc/[0-9]*/environ 2>/dev/null |
-		env -u PCORE_TEST_ID tr -cd '0-9\n'
-}
+# The programs that look must not carry it themselves, not for a moment.
+leftovers() (
+	id=$PCORE_TEST_ID
+	unset PCORE_TEST_ID
+	grep -lzx "PCORE_TEST_ID=$id" /proc/[0-9]*/environ 2>/dev/null | tr -cd '0-9\n'
+)
 
 # Nothing is left right now.
 leaves_nothing() {
@@ -156,7 +158,7 @@ user_setup() {
 	local tool
 	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
 	chmod 755 "$scratch"
-	for tool in "$PCORE_BUILD"/prun "$PCORE_BUILD"/ppool; do
+	for tool in "$PCORE_BUILD"/prun "$PCORE_BUILD"/ppool "$PCORE_BUILD"/ptimer; do
 		[ ! -x "$tool" ] || install -m 755 "$tool" "$scratch/"
 	done
 	make_family "$scratch"

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ptimer.h - what ptimer is asked to do.
+ */
+#ifndef PCORE_PTIMER_H
+#define PCORE_PTIMER_H
+
+#include "libcore/when/when.h"
+#include "tools/cli/jobopts.h"
+
+enum ptimer_verb { PTIMER_AFTER, PTIMER_AT, PTIMER_EVERY, PTIMER_ON, PTIMER_CRON, PTIMER_SLEEP };
+
+enum ptimer_overlap { PTIMER_SKIP, PTIMER_QUEUE, PTIMER_ALLOW, PTIMER_REPLACE };
+
+enum ptimer_catchup { PTIMER_NONE, PTIMER_ONCE, PTIMER_ALL };
+
+/* Strings are borrowed from argv. */
+struct ptimer_opts {
+	struct cli_job_opts job;
+	enum ptimer_verb verb;
+	bool next; /* only say when: no tick is made */
+	char **command; /* NULL: lines are printed */
+
+	int64_t duration; /* of after, every, sleep */
+	const char *expression; /* the operand of all others, as it was given */
+	struct pcore_when when; /* of on and cron */
+	struct pcore_time time; /* of at and of `sleep until' */
+	bool sleep_until;
+
+	uint64_t count; /* 0: no limit */
+	const char *until, *from, *tz;
+	int64_t phase; /* -1: one period */
+	int64_t jitter;
+	int64_t max_late; /* -1: not given */
+	enum ptimer_catchup catchup;
+	enum ptimer_overlap overlap;
+	uint64_t overlap_max;
+	bool overlap_given;
+	enum pcore_dst dst;
+	bool monotonic, clock_given;
+	bool json;
+};
+
+/* A zone for what the expression, --tz, TZ or this system name: the first that does. *ret_is_local (may be NULL): it was the
+ * system. CLI_GO, or a status after a message. */
+int ptimer_zone(const struct ptimer_opts *o, const char *name, struct pcore_zone **ret, bool *ret_is_local);
+
+/* The instant that an option or operand names. CLI_GO, or a status after a message. */
+int ptimer_time(const struct ptimer_opts *o, const char *text, int64_t now_ns, int64_t *ret_ns);
+
+/* "'EXPRESSION' never comes": CLI_NO. */
+int ptimer_never(const char *expression);
+
+/* The zone that the expression or the point in time names, or "". */
+const char *ptimer_own_zone(const struct ptimer_opts *o);
+
+/* next.c: print what will be due. */
+int ptimer_next(const struct ptimer_opts *o);
+
+/* run.c: wait, and make the ticks. The status to exit with; dies of a signal itself where that is due. */
+int ptimer_run(const struct ptimer_opts *o);
+
+#endif

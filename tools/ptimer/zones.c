@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zones.c - which zone is meant, and points in time in it.
+ */
+#include <string.h>
+
+#include "tools/ptimer/ptimer.h"
+
+const char *ptimer_own_zone(const struct ptimer_opts *o)
+{
+	switch (o->verb) {
+	case PTIMER_ON:
+	case PTIMER_CRON:
+		return o->when.zone;
+	case PTIMER_AT:
+		return o->time.zone;
+	case PTIMER_SLEEP:
+		return o->sleep_until ? o->time.zone : "";
+	case PTIMER_AFTER:
+	case PTIMER_EVERY:
+		break;
+	}
+	return "";
+}
+
+static int bad_zone(const char *name, int error)
+{
+	if (error == -ENOENT)
+		return cli_error("unknown time zone '%s'", name);
+	if (error == -EOPNOTSUPP)
+		return cli_error("cannot use time zone '%s': it counts leap seconds", name);
+	return cli_error("cannot read time zone '%s': %s", name, strerror(-error));
+}
+
+int ptimer_zone(const struct ptimer_opts *o, const char *name, struct pcore_zone **ret, bool *ret_is_local)
+{
+	const char *env = getenv("TZ");
+	int r;
+
+	if (!name || !*name)
+		name = o->tz;
+	if (!name && env) {
+		name = env + (env[0] == ':');
+		if (!*name)
+			name = "UTC";
+	}
+	if (ret_is_local)
+		*ret_is_local = !name;
+	r = name ? pcore_zone_open(ret, name) : pcore_zone_open_local(ret);
+	return r < 0 ? bad_zone(name ? name : "/etc/localtime", r) : CLI_GO;
+}
+
+int ptimer_time(const struct ptimer_opts *o, const char *text, int64_t now_ns, int64_t *ret_ns)
+{
+	struct pcore_when_error error;
+	struct pcore_zone *z;
+	struct pcore_time t;
+	int r;
+
+	if (pcore_time_parse(text, &t, &error) < 0)
+		return cli_usage("'%s': column %zu: %s", text, error.column, error.why);
+	r = ptimer_zone(o, t.zone, &z, NULL);
+	if (r != CLI_GO)
+		return r;
+	*ret_ns = pcore_time_resolve(&t, z, now_ns);
+	pcore_zone_free(z);
+	return CLI_GO;
+}
+
+int ptimer_never(const char *expression)
+{
+	(void)cli_error("'%s' never comes: there is no such time before the year %d", expression, PCORE_WHEN_END_YEAR);
+	return CLI_NO;
+}
