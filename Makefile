@@ -15,11 +15,11 @@ SEAM_BUILD = $(if $(filter release,$(VARIANT)),$(BUILD)/faults,$(BUILD))
 SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
 
 # unit tests that run once for each loop backend
-BACKEND_UNITS = loop% proc% pool%
+BACKEND_UNITS = loop% proc% pool% queue%
 
-ALL_TOOLS = prun ppool ptimer
+ALL_TOOLS = prun ppool pqueue ptimer
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc when pool,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc when pool queue,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
@@ -71,7 +71,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup test check check-sim demo lint install uninstall clean asan tsan fuzz bench deb help seam
+.PHONY: all setup test check check-fault check-model check-sim demo lint install uninstall clean asan tsan fuzz bench deb help seam
 
 all: $(TOOL_BINS) ## build the tools into build/
 
@@ -130,10 +130,13 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
 	$(call say,LD)
 	$(LINK)
 
+$(BUILD)/helpers/ringkill: $(ARCHIVES)
+
 # it runs where no library can be read
 $(BUILD)/helpers/probe $(BUILD)/obj/tests/helpers/probe.o: SANITIZE =
 $(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 
+$(BUILD)/bench/queue: $(ARCHIVES)
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
 $(BUILD)/bench/nextrun: $(ARCHIVES)
 $(BUILD)/bench/%: LIBS = -luring -lpthread
@@ -161,6 +164,16 @@ check: ## setup, then test
 check-sim: ## the simulations at full length: minutes
 	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(SEAM_BUILD)/unit/when_oracle
 	PCORE_SIM=full $(SEAM_BUILD)/unit/when_oracle
+
+# ten thousand deaths in ten minutes
+check-fault: ## kill the users of a ring thousands of times
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(SEAM_BUILD)/helpers/ringkill
+	@for order in fifo lifo priority; do for items in 1 3 40 2000; do for how in take lease; do \
+		$(SEAM_BUILD)/helpers/ringkill $(SEAM_BUILD)/ringkill.ring 425 $$order $$items $$how || exit; \
+	done; done; done
+
+check-model: ## check the model of the ring with spin
+	@sh tests/model/run
 
 demo: ## setup, build, and map a command over this machine's documentation
 	@$(MAKE) setup
@@ -223,4 +236,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile

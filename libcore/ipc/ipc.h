@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ipc.h - what processes that know nothing of each other share. Here: named locks and semaphores.
+ * ipc.h - what processes that know nothing of each other share: rings of items (ring.h), channels (channel.h), and here named
+ * locks and semaphores.
  *
  * A lock is a file and a lock on it, so it is released when its holder closes it or dies, by whatever signal; nothing has
  * to be cleaned up and nothing can be left behind. Three kinds:
@@ -20,6 +21,8 @@
 #define PCORE_IPC_H
 
 #include "libcore/base/base.h"
+#include "libcore/ipc/channel.h"
+#include "libcore/ipc/ring.h"
 
 struct pcore_lock;
 
