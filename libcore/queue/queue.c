@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.c - queues, whatever is behind them.
+ */
+#include <unistd.h>
+
+#include "libcore/queue/ops.h"
+
+int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec *spec)
+{
+	return pcore_queue_memory_create(dfd, name, spec);
+}
+
+int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec)
+{
+	int r = pcore_queue_memory_open(ret, dfd, name);
+
+	/* Whoever is quicker makes it; whoever removes it meanwhile makes us make it anew. */
+	while (r == -ENOENT && spec) {
+		r = pcore_queue_create(dfd, name, spec);
+		if (r == 0 || r == -EEXIST)
+			r = pcore_queue_memory_open(ret, dfd, name);
+		else
+			return r;
+	}
+	return r;
+}
+
+void pcore_queue_free(struct pcore_queue *q)
+{
+	if (q)
+		q->ops->free(q);
+}
+
+/* The name goes first: who comes later makes a new queue, who is there already sees the end of this one. */
+int pcore_queue_remove(int dfd, const char *name)
+{
+	struct pcore_queue *q = NULL;
+	int r = pcore_queue_open(&q, dfd, name, NULL);
+
+	if (r < 0 && r != -ESTALE)
+		return r;
+	r = unlinkat(dfd, name, 0) < 0 ? -errno : 0;
+	if (r == 0 && q)
+		(void)pcore_queue_close(q, true);
+	pcore_queue_free(q);
+	return r;
+}
+
+int pcore_queue_put(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns)
+{
+	return q->ops->put(q, items, n, replace, deadline_ns);
+}
+
+int64_t pcore_queue_deadline(int64_t wait_ns)
+{
+	return wait_ns == 0 ? 0 : pcore_ns_add(pcore_now_ns(), wait_ns);
+}
+
+int pcore_queue_put_all(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t wait_ns, size_t *ret_done)
+{
+	int r = 0;
+
+	*ret_done = 0;
+	while (*ret_done < n && r >= 0) {
+		r = pcore_queue_put(q, items + *ret_done, n - *ret_done, replace, pcore_queue_deadline(wait_ns));
+		if (r > 0)
+			*ret_done += (size_t)r;
+	}
+	return r < 0 ? r : 0;
+}
+
+int pcore_queue_get(struct pcore_queue *q, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
+	int64_t deadline_ns)
+{
+	return q->ops->get(q, items, n, how, buf, deadline_ns);
+}
+
+int pcore_queue_peek(struct pcore_queue *q, struct pcore_item *item, struct pcore_buf *buf)
+{
+	return q->ops->peek(q, item, buf);
+}
+
+int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt)
+{
+	return q->ops->ack(q, id, attempt);
+}
+
+int pcore_queue_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns)
+{
+	return q->ops->nack(q, id, attempt, delay_ns);
+}
+
+int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns)
+{
+	return q->ops->touch(q, id, attempt, lease_ns);
+}
+
+int pcore_queue_close(struct pcore_queue *q, bool drop)
+{
+	return q->ops->close(q, drop);
+}
+
+int pcore_queue_join(struct pcore_queue *q, int64_t deadline_ns)
+{
+	return q->ops->join(q, deadline_ns);
+}
+
+int pcore_queue_poll(struct pcore_queue *q, int64_t deadline_ns)
+{
+	return q->ops->poll(q, NULL, deadline_ns);
+}
+
+int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
+{
+	return q->ops->stat(q, ret);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.h - queues of items between programs: put, get, leases, join, close.
+ *
+ * A queue is known by its file. What is behind it is a table of operations (ops.h); there is one kind so far, the memory
+ * queue, which is a ring (libcore/ipc/ring.h) and lost at reboot. Whoever uses a queue may be killed at any moment: an item
+ * that a put has returned for stays in the queue until it is taken or acknowledged.
+ *
+ * A queue's handle may be used by several threads at once. Items, ways to take and their results are those of ring.h:
+ * deadline_ns is on CLOCK_MONOTONIC, 0 does not wait (-EAGAIN), INT64_MAX waits for ever.
+ */
+#ifndef PCORE_QUEUE_H
+#define PCORE_QUEUE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "libcore/ipc/ipc.h"
+#include "libcore/loop/loop.h"
+
+struct pcore_queue;
+
+/* 0 takes the default; the defaults are ring.h's. */
+struct pcore_queue_spec {
+	enum pcore_order order;
+	uint64_t max_bytes, max_items, max_item;
+};
+
+struct pcore_queue_stat {
+	struct pcore_queue_spec spec; /* as it is in force */
+	uint64_t ready, leased, delayed, bytes;
+	uint64_t puts, gets, acks, returns, recoveries;
+	int64_t age_ns;
+	bool closed;
+	const char *durability; /* "none": lost at reboot */
+};
+
+/* Make a queue. -EEXIST, -EINVAL (limits that contradict each other), -ENOSPC, -errno. */
+int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
+
+/* Open one; with spec it is made if it is missing. -ENOENT, -EBADMSG (damaged, or no queue), -EPROTONOSUPPORT, -ESTALE
+ * (from before a reboot), -errno. */
+int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec);
+void pcore_queue_free(struct pcore_queue *q); /* NULL is fine */
+
+/* End the queue for everybody who has it open, as a close that drops, and remove its file. As pcore_queue_open(): what is
+ * no queue stays. */
+int pcore_queue_remove(int dfd, const char *name);
+
+/* As pcore_ring_put(), _get(), _peek(): the first of n, and how many. */
+int pcore_queue_put(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns);
+int pcore_queue_get(struct pcore_queue *q, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
+	int64_t deadline_ns);
+int pcore_queue_peek(struct pcore_queue *q, struct pcore_item *item, struct pcore_buf *buf);
+
+/* Put all n, and wait at most wait_ns for each room (0: not at all, INT64_MAX: for ever). *ret_done says how many are in,
+ * on failure too. 0, or as pcore_queue_put(). */
+int pcore_queue_put_all(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t wait_ns, size_t *ret_done);
+
+int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
+int pcore_queue_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
+int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
+
+int pcore_queue_close(struct pcore_queue *q, bool drop);
+int pcore_queue_join(struct pcore_queue *q, int64_t deadline_ns);
+int pcore_queue_poll(struct pcore_queue *q, int64_t deadline_ns);
+int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret);
+
+/* The deadline for a wait of wait_ns from now on. */
+int64_t pcore_queue_deadline(int64_t wait_ns);
+
+/* ---- a waiting get in a loop ---- */
+
+/*
+ * A watch calls ready(w, 0) from the loop once a get would not wait, or (w, -errno) when that cannot be told; then it rests
+ * until it is armed again. An item may be gone by the time of the call (somebody else was quicker), so take it with a
+ * deadline of 0 and arm the watch again. A watch has a thread of its own that does the waiting: any number of queues can
+ * be watched by one loop.
+ */
+struct pcore_queue_watch {
+	void (*ready)(struct pcore_queue_watch *w, int res); /* set before the start */
+
+	/* private */
+	struct pcore_queue *queue;
+	struct pcore_loop *loop;
+	struct pcore_op op;
+	pthread_t thread;
+	int told, go; /* eventfds: thread to loop, loop to thread */
+	uint64_t count;
+	_Atomic int result;
+	_Atomic bool stop;
+};
+
+/* Start it, armed. 0 or -errno. The queue must live until the stop. */
+int pcore_queue_watch_start(struct pcore_queue_watch *w, struct pcore_loop *lp, struct pcore_queue *q);
+int pcore_queue_watch_again(struct pcore_queue_watch *w); /* arm it: 0 or -errno */
+
+/* Stop it; ready() is not called any more. The op comes home with a later turn of the loop. */
+void pcore_queue_watch_stop(struct pcore_queue_watch *w);
+
+#endif
