@@ -158,7 +158,7 @@ user_setup() {
 	local tool
 	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
 	chmod 755 "$scratch"
-	for tool in "$PCORE_BUILD"/prun "$PCORE_BUILD"/ppool "$PCORE_BUILD"/ptimer; do
+	for tool in "$PCORE_BUILD"/prun "$PCORE_BUILD"/ppool "$PCORE_BUILD"/pqueue "$PCORE_BUILD"/ptimer; do
 		[ ! -x "$tool" ] || install -m 755 "$tool" "$scratch/"
 	done
 	make_family "$scratch"
