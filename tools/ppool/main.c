@@ -208,7 +208,9 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job, &o->job };
 	struct cli_opts spec = {
 		.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
-			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...",
+			 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...\n"
+			 "ppool open|apply|async|after|get|ready|wait|list|cancel|resize|pause|resume|close|\n"
+			 "      terminate|join [options] NAME ...         (named pools; each has its own --help)",
 		.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"
 			   "what the jobs write in the order of the items. Options end at COMMAND. `starmap' splits\n"
 			   "each line into columns; several `:::' give all combinations, and `:::+' goes along with\n"
