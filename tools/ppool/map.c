@@ -953,6 +953,9 @@ static int set_up(struct map *m)
 		return cli_error("cannot watch signals: %s", strerror(-r));
 	if (!m->opts->record.results)
 		watch_reader(m);
+	if (!m->opts->dry_run)
+		govern_start(&m->govern, m->loop);
+	m->progress.style = m->opts->progress_style;
 	m->progress.ctx = m;
 	m->progress.state = progress_state;
 	if (m->opts->progress || (isatty(STDERR_FILENO) && !m->opts->raw && !m->opts->dry_run))
