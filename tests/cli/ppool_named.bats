@@ -323,6 +323,19 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 	[ "$output" = 4 ]
 }
 
+@test "get stops when it cannot write, and the results it has not written stay" {
+	[ -w /dev/full ] || skip "needs /dev/full"
+	ppool open p
+	for n in 1 2 3; do
+		ppool async p sh -c "echo out$n; echo err$n >&2"
+	done
+	run -125 --separate-stderr bash -c 'ppool get p 1 2 3 >/dev/full'
+	[ "$stderr" = "ppool: cannot write to standard output: No space left on device" ]
+	run -0 --separate-stderr ppool get p 1 2 3
+	[ "$output" = $'out1\nout2\nout3' ]
+	[ "$stderr" = $'err1\nerr2\nerr3' ]
+}
+
 @test "get --timeout is 124 when a result is not ready in time, and the result stays" {
 	ppool open -j2 p
 	ppool async p sh -c "$(until_file go); echo late"

@@ -99,6 +99,7 @@ static int take_result(struct client *c, bool *ret_got)
 		c->deadline_ns = INT64_MAX; /* it was ready in time */
 		if (f.type == WIRE_OUTPUT) {
 			status = client_write_output(&f);
+			c->lost = status != CLI_GO; /* what follows would be taken for the next result */
 		} else if (f.type == WIRE_ENDED) {
 			*ret_got = true;
 			status = client_job_status(&f, NULL);

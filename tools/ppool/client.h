@@ -16,7 +16,7 @@ struct client {
 	struct pcore_buf in, out, text; /* text: for stdout, written before anything is waited for */
 	size_t in_pos;
 	int64_t deadline_ns; /* monotonic, INT64_MAX: none */
-	bool lost;	     /* client_lost() has said so */
+	bool lost;	     /* nothing more can be asked; told already */
 	int watch_fd;	     /* client_frame() returns -EINTR when it is readable; -EBADF: none */
 };
 
