@@ -488,6 +488,14 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 	ends 0 $!
 }
 
+@test "async -a ends with 125 at an item whose command is too long for the pool" {
+	ppool open p
+	{ echo short && head -c 1000000 /dev/zero | tr '\0' x && echo && echo never; } >in
+	run -125 --separate-stderr timeout 10 ppool async p -a in true {} {} {} {} {} {} {} {} {}
+	[ "$output" = 1 ]
+	[ "$stderr" = "ppool: cannot queue item 2: Message too long" ]
+}
+
 @test "many clients at once each get their own" {
 	ppool open -j4 p
 	for i in {1..15}; do

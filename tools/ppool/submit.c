@@ -287,7 +287,7 @@ static void stop(struct item_feed *f, int status)
 static int put_item(struct item_feed *f, const char *item, size_t len)
 {
 	struct cli_item one = { item, len };
-	struct cli_template_args args = { .items = &one, .n_items = 1, .seq = ++f->made };
+	struct cli_template_args args = { .items = &one, .n_items = 1, .seq = f->made + 1 };
 	char **argv;
 	int r = cli_template_expand(f->template, &args, &argv);
 
@@ -295,6 +295,7 @@ static int put_item(struct item_feed *f, const char *item, size_t len)
 		return r;
 	r = put_submit(&f->client, f->opts, false, argv);
 	free(argv);
+	f->made += r == 0; /* what was not sent has no answer */
 	return r;
 }
 
@@ -317,8 +318,11 @@ static void put_items(struct item_feed *f)
 					CLI_ITEM_MAX));
 		} else if (r == -ENODATA) {
 			f->ended = true;
-		} else if (r > 0 && put_item(f, item, len) < 0) {
-			stop(f, cli_error("out of memory"));
+		} else if (r > 0) {
+			int error = put_item(f, item, len);
+
+			if (error < 0)
+				stop(f, cli_error("cannot queue item %" PRIu64 ": %s", f->items.count, strerror(-error)));
 		}
 	}
 }
