@@ -742,6 +742,15 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 	touch go
 }
 
+@test "list has no status for a job that could not be run" {
+	ppool open p
+	ppool async p /nowhere
+	run -0 ppool wait p
+	run -0 ppool list p
+	[[ ${lines[1]} =~ ^\ *1\ failed\ +-\ +[0-9.]+\ +/nowhere$ ]]
+	[ "$(job p 1 '[.exit, .signal]')" = '[null,null]' ]
+}
+
 # ---- the end
 
 @test "close takes no more jobs, drains, and stays until every result is fetched" {

@@ -420,7 +420,7 @@ static void list_one(struct conn *c)
 		w.start_ns = r->start_ns;
 	}
 	if (r && job_is_over(job)) {
-		w.flags = (uint8_t)((r->error ? 0 : WIRE_JOB_ENDED) | (r->signalled ? WIRE_JOB_SIGNALLED : 0) |
+		w.flags = (uint8_t)((r->error ? 0 : WIRE_JOB_ENDED) | (r->signalled && !r->error ? WIRE_JOB_SIGNALLED : 0) |
 				    (r->timed_out ? WIRE_JOB_TIMED_OUT : 0));
 		w.exit = r->exit;
 		w.wall_ns = r->wall_ns;
