@@ -954,6 +954,16 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 	done
 }
 
+@test "a job that is applied after one that has failed is cancelled at once" {
+	ppool open p
+	ppool async p false
+	run -0 ppool wait p
+	run -0 timeout 5 poolwire rt/pools/p/socket 00000009 01 70706f6c 00000001 0000000f 02 00000000 00000002 2f00 00000000 \
+		00000027 03 01 0000000000000000 ffffffffffffffff 00000001 0000000000000001 00000005 7472756500
+	[[ $output == ????????4001* ]] # an answer of 1
+	run -0 ppool apply p true
+}
+
 @test "another user is refused, even where the directory lets him in" {
 	need_root
 	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)

@@ -187,6 +187,11 @@ static void submit(struct conn *c, const struct wire_submit *w)
 		return;
 	}
 	c->state = CONN_IDLE;
+	if ((w->flags & WIRE_SUBMIT_APPLY) && job_is_over(job)) { /* one that it was to follow has failed */
+		no_such_job(c, job, job->id);
+		c->state = CONN_CLOSING;
+		return;
+	}
 	if (w->flags & WIRE_SUBMIT_APPLY) {
 		job->apply = true;
 		job->client = c;
