@@ -158,8 +158,6 @@ up() { # how many have started
 	[ "${#files[@]}" = "$1" ] && [ -e "${files[0]}" ]
 }
 
-none_pending() { grep -q '^ShdPnd:[[:space:]]*0*$' "/proc/$1/status"; } # signals that come together count as one
-
 @test "-j FILE holds a number, a share or so many more, and is an error when it does not" {
 	for n in 1 2% +0; do
 		echo "$n" >slots

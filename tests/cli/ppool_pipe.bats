@@ -426,6 +426,39 @@ stalled() {
 	exec 7>&-
 }
 
+@test "USR2 leaves no block to consumers that will not be started" {
+	mkfifo fifo
+	exec 7<>fifo
+	ppool map --pipe --round-robin --records 1 -j3 sh -c 'while read n; do touch got$n.$PCORE_SLOT; done' <fifo 7>&- &
+	echo 1 >&7
+	wait_for 5 exists got1.1
+	for _ in 1 2; do
+		kill -USR2 $!
+		wait_for 5 none_pending $!
+	done
+	echo 2 >&7
+	wait_for 5 exists got2.1
+	kill -USR1 $! # all consumers are there
+	wait_for 5 none_pending $!
+	echo 3 >&7
+	wait_for 5 exists got3.1
+	exec 7>&-
+	ends 0 $!
+}
+
+@test "USR1 lets more blocks be at work" {
+	yes | head -c 20M >in
+	ppool map --pipe -j1 --block 2M sh -c 'touch up{#}; while [ ! -e go ]; do sleep 0.02; done; wc -c' <in >out &
+	wait_for 5 exists up1
+	for _ in 1 2 3 4; do
+		kill -USR1 $!
+		wait_for 5 none_pending $!
+	done
+	wait_for 5 exists up5
+	touch go
+	ends 0 $!
+}
+
 @test "a run of blocks is resumed by their numbers" {
 	seq 10 >in
 	run -0 ppool map --pipe --records 3 --log log wc -l <in

@@ -92,6 +92,7 @@ wait_for() {
 
 exists() { [ -e "$1" ]; }
 nonempty() { [ -s "$1" ]; }
+none_pending() { grep -q '^ShdPnd:[[:space:]]*0*$' "/proc/$1/status"; } # signals that come together count as one
 gone() { # a zombie counts: whoever has to reap it may be late
 	! kill -0 "$1" 2>/dev/null || state_is "$1" Z
 }

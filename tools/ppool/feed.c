@@ -433,6 +433,26 @@ void feed_limited(struct feed *f)
 	feed_waiting(f);
 }
 
+void feed_resize(struct feed *f, unsigned jobs)
+{
+	bool all_there = f->opts->round_robin && f->consumers >= f->jobs; /* then no more are asked for */
+	struct feed_block *returned;
+
+	if (f->opts->round_robin && jobs < f->consumers)
+		jobs = f->consumers;
+	if (all_there)
+		return;
+	if (jobs > f->jobs) {
+		returned = reallocarray(f->returned, jobs, sizeof(*returned));
+		if (!returned)
+			return;
+		f->returned = returned;
+	}
+	f->jobs = jobs;
+	feed_waiting(f);
+	f->more(f->ctx);
+}
+
 void feed_end(struct feed *f)
 {
 	if (f->stopped)

@@ -95,6 +95,9 @@ void feed_forget(struct feed *f, struct feed_job *j);
 /* No more consumers can be started: those that are there have to do. */
 void feed_limited(struct feed *f);
 
+/* So many run at a time from now on. Consumers that were started stay; once all were, there will be no more of them. */
+void feed_resize(struct feed *f, unsigned jobs);
+
 /* The input ends here and now. */
 void feed_end(struct feed *f);
 

@@ -581,8 +581,11 @@ static void change_jobs(struct map *m, uint64_t wanted, bool tell)
 {
 	unsigned jobs = fit_limits(m, wanted, tell);
 
-	if (pcore_pool_set_jobs(m->pool, jobs) == 0)
-		m->jobs = jobs;
+	if (pcore_pool_set_jobs(m->pool, jobs) < 0)
+		return;
+	m->jobs = jobs;
+	if (m->opts->feed.pipe)
+		feed_resize(&m->feed, jobs);
 }
 
 static void jobs_changed(void *ctx, uint64_t jobs)
