@@ -55,7 +55,7 @@ struct cli_collator {
 	int spill_fd;
 	off_t spill_end;
 	uint64_t spilled; /* bytes in it that are still wanted */
-	bool spill_failed;
+	bool spill_failed, spill_told;
 
 	struct pcore_op op; /* the write, or the wait for a descriptor that is not ready */
 	bool waiting, dropped;
@@ -177,9 +177,9 @@ int cli_unnamed_file(const char *dir)
 
 static void spill_broke(struct cli_collator *c, int error)
 {
-	if (!c->spill_failed)
+	if (!c->spill_told)
 		cli_warn("cannot hold output in '%s': %s; jobs have to wait for their turn", c->spec.tmpdir, strerror(-error));
-	c->spill_failed = true;
+	c->spill_told = c->spill_failed = true;
 }
 
 /* Write to the end of the file. How much went there. */
@@ -599,6 +599,8 @@ static void write_done(struct pcore_op *op, int res)
 		cli_collator_drop(c);
 	else
 		pump(c);
+	if (is_live(c) && !pcore_op_live(&c->op)) /* else it is told when an output has left */
+		c->spec.room(c->spec.ctx);
 }
 
 static bool is_large(const struct segment *g)
