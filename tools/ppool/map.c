@@ -732,8 +732,11 @@ static int prepare_fill(struct map *m)
 static int open_feed(struct map *m)
 {
 	const struct source_opts *o = &m->opts->source;
+	unsigned char delim;
 	int fd = STDIN_FILENO;
 
+	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
+		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
 	if (o->file)
 		fd = open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
