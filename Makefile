@@ -19,10 +19,11 @@ BACKEND_UNITS = loop% proc% pool% queue%
 
 ALL_TOOLS = prun ppool pqueue ptimer
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc when pool queue,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 MANPAGES := $(wildcard man/*.[1-9])
@@ -130,7 +131,7 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
 	$(call say,LD)
 	$(LINK)
 
-$(BUILD)/helpers/ringkill: $(ARCHIVES)
+$(BUILD)/helpers/ringkill $(BUILD)/helpers/storekill $(BUILD)/helpers/storecut: $(ARCHIVES)
 
 # it runs where no library can be read
 $(BUILD)/helpers/probe $(BUILD)/obj/tests/helpers/probe.o: SANITIZE =
@@ -144,6 +145,8 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(LINK)
+
+$(BUILD)/bench/append: $(ARCHIVES)
 
 -include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
@@ -165,12 +168,14 @@ check-sim: ## the simulations at full length: minutes
 	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(SEAM_BUILD)/unit/when_oracle
 	PCORE_SIM=full $(SEAM_BUILD)/unit/when_oracle
 
-# ten thousand deaths in ten minutes
-check-fault: ## kill the users of a ring thousands of times
-	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(SEAM_BUILD)/helpers/ringkill
+# rounds of the tests of a store; a ring's users die ten thousand times in ten minutes
+FAULT_ROUNDS = 10
+check-fault: ## kill the users of a ring and of a store, and cut the power of disks, many times
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(addprefix $(SEAM_BUILD)/helpers/,ringkill storekill storecut)
 	@for order in fifo lifo priority; do for items in 1 3 40 2000; do for how in take lease; do \
 		$(SEAM_BUILD)/helpers/ringkill $(SEAM_BUILD)/ringkill.ring 425 $$order $$items $$how || exit; \
 	done; done; done
+	@PCORE_BUILD=$(abspath $(SEAM_BUILD)) PCORE_ROUNDS=$(FAULT_ROUNDS) bats tests/fault/store.bats
 
 check-model: ## check the model of the ring with spin
 	@sh tests/model/run
@@ -188,8 +193,8 @@ tsan: ## the unit tests on a build with ThreadSanitizer
 
 # how long each fuzz target runs
 FUZZ_SECONDS = 60
-FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c)
-build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_SRC)
+FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c libcore/store/*.c)
+build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)clang -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
