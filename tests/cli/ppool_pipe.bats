@@ -459,6 +459,19 @@ stalled() {
 	ends 0 $!
 }
 
+@test "the log tells how much each job was sent" {
+	printf 'h\n1\n2\n3\n4\n5\n' >in
+	run -0 ppool map --pipe -j1 --csv-header --records 2 --log log cat <in
+	[ "$(cut -f1,5,6 log)" = $'Seq\tSend\tReceive\n1\t6\t6\n2\t6\t6\n3\t4\t4' ]
+	run -0 ppool map --pipe -a in -j1 --block 4 --log log cat
+	[ "$(cut -f5 log)" = $'Send\n4\n4\n4' ]
+	run -0 ppool map --pipe --round-robin -j1 --block 4 --log log cat <in
+	[ "$(cut -f5 log)" = $'Send\n12' ]
+	# what was sent is what the last try was sent
+	run -1 ppool map --pipe -j1 --retry 2 --log log sh -c 'cat >/dev/null; exit 1' <in
+	[ "$(cut -f5 log)" = $'Send\n12' ]
+}
+
 @test "a run of blocks is resumed by their numbers" {
 	seq 10 >in
 	run -0 ppool map --pipe --records 3 --log log wc -l <in

@@ -308,24 +308,32 @@ static void describe_command(struct map *m, struct pcore_proc_spec *spec)
 static int input(void *ctx, struct pcore_job *job, struct pcore_piece *ret)
 {
 	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
+	int r = feed_input(&m->feed, &j->feed, ret);
 
-	return feed_input(&m->feed, &container_of(job, struct map_job, job)->feed, ret);
+	if (r > 0)
+		j->record.sent += ret->len;
+	return r;
 }
 
 static void input_over(void *ctx, struct pcore_job *job, uint64_t left)
 {
 	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
 
-	feed_input_over(&m->feed, &container_of(job, struct map_job, job)->feed, left);
+	j->record.sent -= left;
+	feed_input_over(&m->feed, &j->feed, left);
 }
 
 static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
 {
 	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
 	size_t n = m->env_n;
 
-	feed_again(&container_of(job, struct map_job, job)->feed);
-	if (expand(m, container_of(job, struct map_job, job), job->seq, job->slot) < 0)
+	feed_again(&j->feed);
+	j->record.sent = 0;
+	if (expand(m, j, job->seq, job->slot) < 0)
 		m->argv = NULL;
 	describe_command(m, spec);
 	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SEQ=%" PRIu64, job->seq);
