@@ -776,8 +776,16 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 	run -0 ppool list p
 	run -0 ppool close p
 	run -0 ppool join p
+	[ ! -e rt/pools/p ]
+	run -1 ppool async p true
 	run -0 ppool open p
 	run -0 ppool apply p true
+	pid=$(server p)
+	ppool close p
+	wait_for 5 gone "$pid"
+	[ -e rt/pools/p/closed ]
+	run -0 ppool terminate p
+	[ ! -e rt/pools/p ]
 }
 
 @test "a client that waits for room is told when the pool is closed" {

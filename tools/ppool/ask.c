@@ -486,6 +486,8 @@ static int ask(int argc, char **argv, const struct cli_opts *how, enum wire_type
 	if (status != CLI_GO)
 		return status;
 	status = client_open(&c, o.words[0]);
+	if (status == CLI_DRAINED && (type == WIRE_JOIN || type == WIRE_TERMINATE))
+		pool_dir_forget(o.words[0]);
 	if (status == CLI_DRAINED)
 		status = drained;
 	if (status == CLI_GO)

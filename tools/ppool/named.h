@@ -35,6 +35,9 @@ struct pool_dir {
 /* Remove the directory; the name is free. */
 void pool_dir_remove(struct pool_dir *dir);
 
+/* Remove what a pool without a server has left; not if somebody is opening it just now. */
+void pool_dir_forget(const char *name);
+
 /* Serve until the pool has ended. dir is taken; ready_fd: where open waits. The status to exit with. */
 int server_run(const struct server_opts *opts, struct pool_dir *dir, int ready_fd);
 

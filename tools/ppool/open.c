@@ -88,6 +88,16 @@ static int take_dir(struct pool_dir *dir)
 	return r < 0 ? cli_error("cannot make '%s/pools/%s': %s", cli_rundir_path(), dir->name, strerror(-r)) : CLI_GO;
 }
 
+void pool_dir_forget(const char *name)
+{
+	struct pool_dir dir = { .pools = cli_rundir_open("pools"), .dfd = -EBADF, .lock = -EBADF, .name = name };
+
+	if (dir.pools >= 0 && try_dir(&dir) == 0)
+		pool_dir_remove(&dir);
+	close_dir(&dir);
+	dir.pools = pcore_fd_close(dir.pools);
+}
+
 /* ---- open ---- */
 
 static int set_jobs(void *opts, const char *name, const char *value)
