@@ -55,7 +55,7 @@ struct epoll {
 	int fd;
 	struct slot **slots; /* by descriptor; made on first use */
 	size_t n_slots;
-	int timer_fds[PCORE_CLOCK_COUNT]; /* made on first use */
+	int timer_fds[PCORE_CLOCK_COUNT]; /* made on first use, but for the monotonic one */
 	int64_t timers_armed[PCORE_CLOCK_COUNT];
 	struct sync_helper sync;
 };
@@ -63,28 +63,6 @@ struct epoll {
 static struct epoll *epoll_of(struct pcore_loop *lp)
 {
 	return container_of(lp, struct epoll, lp);
-}
-
-static int epoll_make(struct pcore_loop **ret)
-{
-	struct epoll *ep = calloc(1, sizeof(*ep));
-
-	if (!ep)
-		return -ENOMEM;
-	ep->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (ep->fd < 0) {
-		int r = -errno;
-
-		free(ep);
-		return r;
-	}
-	for (size_t i = 0; i < PCORE_CLOCK_COUNT; i++) {
-		ep->timer_fds[i] = -EBADF;
-		ep->timers_armed[i] = INT64_MAX;
-	}
-	ep->sync.done_fd = -EBADF;
-	*ret = &ep->lp;
-	return 0;
 }
 
 static void sync_stop(struct sync_helper *s)
@@ -120,6 +98,47 @@ static int add_internal(struct epoll *ep, int fd, int tag)
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.fd = tag };
 
 	return epoll_ctl(ep->fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int make_timer(struct epoll *ep, enum pcore_clock clock)
+{
+	_cleanup_(fd_closep) int fd = timerfd_create(pcore_loop_clocks[clock], TFD_CLOEXEC | TFD_NONBLOCK);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = add_internal(ep, fd, TAG_TIMER - (int)clock);
+	if (r < 0)
+		return r;
+	ep->timer_fds[clock] = TAKE_FD(fd);
+	return 0;
+}
+
+static int epoll_make(struct pcore_loop **ret)
+{
+	struct epoll *ep = calloc(1, sizeof(*ep));
+	int r;
+
+	if (!ep)
+		return -ENOMEM;
+	ep->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ep->fd < 0) {
+		r = -errno;
+		free(ep);
+		return r;
+	}
+	for (size_t i = 0; i < PCORE_CLOCK_COUNT; i++) {
+		ep->timer_fds[i] = -EBADF;
+		ep->timers_armed[i] = INT64_MAX;
+	}
+	ep->sync.done_fd = -EBADF;
+	r = make_timer(ep, PCORE_CLOCK_MONOTONIC); /* a loop that waits cannot do without it when descriptors run out */
+	if (r < 0) {
+		epoll_destroy(&ep->lp);
+		return r;
+	}
+	*ret = &ep->lp;
+	return 0;
 }
 
 /* fsync */
@@ -584,17 +603,9 @@ static int arm_timer(struct epoll *ep, enum pcore_clock clock)
 
 	if (deadline >= ep->timers_armed[clock])
 		return 0;
-	if (ep->timer_fds[clock] < 0) {
-		_cleanup_(fd_closep) int fd = -EBADF;
-
-		fd = timerfd_create(pcore_loop_clocks[clock], TFD_CLOEXEC | TFD_NONBLOCK);
-		if (fd < 0)
-			return -errno;
-		r = add_internal(ep, fd, TAG_TIMER - (int)clock);
-		if (r < 0)
-			return r;
-		ep->timer_fds[clock] = TAKE_FD(fd);
-	}
+	r = ep->timer_fds[clock] < 0 ? make_timer(ep, clock) : 0;
+	if (r < 0)
+		return r;
 	when.it_value.tv_sec = deadline / NS_PER_S;
 	when.it_value.tv_nsec = deadline % NS_PER_S;
 	if (timerfd_settime(ep->timer_fds[clock], TFD_TIMER_ABSTIME, &when, NULL) < 0)
