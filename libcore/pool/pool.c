@@ -226,7 +226,7 @@ static bool wait_for_room(struct pcore_pool *p, int error)
 	lower_limit(p, error);
 	if (p->counts.running || p->counts.exited)
 		return true;
-	if (error == -EMFILE) /* our own limit, and nothing of ours will be closed */
+	if (error == -EMFILE && !p->spec.shares_fds) /* our own limit, and nothing of ours will be closed */
 		return false;
 	p->shortage_ns = p->shortage_ns ? p->shortage_ns * 2 : SHORTAGE_FIRST_NS;
 	if (p->shortage_ns >= SHORTAGE_GIVE_UP_NS) {

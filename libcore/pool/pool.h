@@ -117,6 +117,7 @@ struct pcore_pool_halt {
 struct pcore_pool_spec {
 	unsigned jobs;	      /* running at a time, > 0 */
 	unsigned lingering;   /* exited but not finished at a time beyond that, before no more are started */
+	bool shares_fds;      /* others of this process give descriptors back, too: a lack of them may pass */
 	uint64_t retries;     /* further attempts of a failed job */
 	int64_t retry_delay;  /* ns */
 	int64_t delay;	      /* ns between two starts, at least */

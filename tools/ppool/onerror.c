@@ -157,7 +157,7 @@ static int make_pool(struct on_error *e)
 		.done = done,
 		.idle = idle,
 	};
-	struct pcore_pool_spec spec = { .jobs = ON_ERROR_JOBS, .lingering = ON_ERROR_JOBS };
+	struct pcore_pool_spec spec = { .jobs = ON_ERROR_JOBS, .lingering = ON_ERROR_JOBS, .shares_fds = true };
 	struct pcore_local_spec local = {
 		.keeper = e->spec.keeper,
 		.times = cli_job_times(&e->opts),
