@@ -18,7 +18,7 @@
 #include "tools/cli/template.h"
 #include "tools/ppool/ppool.h"
 
-enum { ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6 };
+enum { LINGERING = 16, ENV_EXTRA = 3, TAG_MAX = 4096, FDS_OURS = 20, FDS_A_JOB = 6 };
 
 struct map_job {
 	struct pcore_job job;
@@ -532,6 +532,12 @@ static void write_failed(void *ctx, int fd, int error)
 
 /* ---- how many jobs there may be ---- */
 
+/* So many more jobs may have exited without being over, because something of them still runs or is to be read. */
+static uint64_t lingering(uint64_t jobs)
+{
+	return jobs + LINGERING;
+}
+
 /* How many of these jobs the descriptors are enough for. Our limit is raised where it may be; the commands keep the one
  * that we were started with. */
 static uint64_t fit_descriptors(struct map *m, uint64_t jobs)
@@ -539,7 +545,8 @@ static uint64_t fit_descriptors(struct map *m, uint64_t jobs)
 	struct rlimit fds, raised;
 	bool listed = false;
 
-	if (getrlimit(RLIMIT_NOFILE, &fds) < 0 || fds.rlim_cur == RLIM_INFINITY || jobs * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
+	if (getrlimit(RLIMIT_NOFILE, &fds) < 0 || fds.rlim_cur == RLIM_INFINITY ||
+		(jobs + lingering(jobs)) * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
 		return jobs;
 	raised = (struct rlimit){ .rlim_cur = fds.rlim_max, .rlim_max = fds.rlim_max };
 	for (size_t i = 0; i < m->n_limits; i++)
@@ -552,6 +559,18 @@ static uint64_t fit_descriptors(struct map *m, uint64_t jobs)
 	if (jobs * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
 		return jobs;
 	return fds.rlim_cur > m->fds_ours + m->fds_a_job ? (fds.rlim_cur - m->fds_ours) / m->fds_a_job : 1;
+}
+
+/* What lingers has descriptors, too: those that the running ones leave over. */
+static unsigned fit_lingering(const struct map *m)
+{
+	uint64_t used = m->jobs * m->fds_a_job + m->fds_ours, most = lingering(m->jobs), left;
+	struct rlimit fds;
+
+	if (getrlimit(RLIMIT_NOFILE, &fds) < 0 || fds.rlim_cur == RLIM_INFINITY)
+		return (unsigned)most;
+	left = fds.rlim_cur > used ? (fds.rlim_cur - used) / m->fds_a_job : 0;
+	return (unsigned)(left < most ? left : most);
 }
 
 /* As many jobs as descriptors and processes allow. */
@@ -905,7 +924,7 @@ static int make_pool(struct map *m)
 	};
 	struct pcore_pool_spec spec = {
 		.jobs = m->jobs,
-		.lingering = m->jobs + 16,
+		.lingering = fit_lingering(m),
 		.retries = o->job.retry,
 		.retry_delay = o->job.retry_delay,
 		.delay = o->delay,
