@@ -314,15 +314,18 @@ bool record_has_room(const struct record *r)
 	return !r || !r->on_error || on_error_has_room(r->on_error);
 }
 
-/* Told once: the run ends here. */
-static void lose_result(struct record *r, struct record_job *j, int error)
+/* Told once: the run ends here. What goes to one file is held in TMPDIR until the job is over. */
+static void lose_result(struct record *r, struct record_job *j, int error, bool over)
 {
+	bool held = !over && results_is_file(r->opts->results);
+
 	j->lost = true;
 	if (r->result_lost)
 		return;
 	r->result_lost = r->failed = true;
 	r->spec.before_message(r->spec.ctx);
-	(void)cli_error("cannot write results to '%s': %s", r->opts->results, strerror(-error));
+	(void)cli_error("cannot %s '%s': %s", held ? "hold results in" : "write results to", held ? r->spec.tmpdir : r->opts->results,
+		strerror(-error));
 	r->spec.lost(r->spec.ctx);
 }
 
@@ -331,7 +334,7 @@ static void begin_result(struct record *r, struct record_job *j, const struct pc
 	int error = r->results && !j->lost ? results_begin(r->results, &j->results, job->seq, j->items, j->n_items) : 0;
 
 	if (error < 0)
-		lose_result(r, j, error);
+		lose_result(r, j, error, false);
 }
 
 void record_started(struct record *r, struct record_job *j, const struct pcore_job *job)
@@ -350,7 +353,7 @@ bool record_output(struct record *r, struct record_job *j, enum pcore_job_stream
 	if (r->results && !j->lost)
 		error = results_add(&j->results, stream, data, len);
 	if (error < 0)
-		lose_result(r, j, error);
+		lose_result(r, j, error, false);
 	return r->results != NULL;
 }
 
@@ -382,7 +385,7 @@ void record_again(struct record *r, struct record_job *j, const struct pcore_job
 	if (r->results && !j->lost)
 		error = results_forget(&j->results);
 	if (error < 0)
-		lose_result(r, j, error);
+		lose_result(r, j, error, false);
 }
 
 /* ---- when a job has finished ---- */
@@ -475,7 +478,7 @@ void record_done(struct record *r, struct record_job *j, struct pcore_job *job)
 		if (!j->lost)
 			error = results_finish(r->results, &j->results, job, j->items, j->n_items);
 		if (error < 0)
-			lose_result(r, j, error);
+			lose_result(r, j, error, true);
 	}
 	if (r->json.fd >= 0)
 		write_json(r, j, job);
