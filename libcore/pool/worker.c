@@ -313,14 +313,15 @@ static void pump(struct worker *w)
 {
 	while (w->in_fd >= 0 && w->sent < w->in.len && !pcore_op_live(&w->in_op)) {
 		ssize_t n = write(w->in_fd, w->in.data + w->sent, w->in.len - w->sent);
+		int r = n < 0 ? -errno : 0;
 
 		if (n > 0) {
 			w->sent += (size_t)n;
 			w->sent_total += (uint64_t)n;
-		} else if (n < 0 && errno == EAGAIN) {
-			if (pcore_op_poll(w->pool->loop, &w->in_op, w->in_fd, POLLOUT) == 0)
-				break;
-		} else if (n < 0 && errno != EINTR) { /* it does not read, and will end now */
+		}
+		if (r == -EAGAIN)
+			r = pcore_op_poll(w->pool->loop, &w->in_op, w->in_fd, POLLOUT);
+		if (r < 0 && r != -EINTR) { /* it does not read, and will end now; or it cannot be watched */
 			w->silent_at = w->silent_at ? w->silent_at : pcore_loop_now(w->pool->loop) + SILENT_NS;
 			w->sent = w->in.len;
 		}
