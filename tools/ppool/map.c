@@ -852,6 +852,14 @@ static const char *tmpdir(void)
 	return dir && *dir ? dir : "/tmp";
 }
 
+/* How many outputs there may be while one is being written: some more than those of the jobs that can run. */
+static size_t collator_window(const struct map *m)
+{
+	size_t running = m->opts->workers.worker ? (size_t)m->jobs * workers_window(&m->opts->workers) : m->jobs;
+
+	return running * 4 > 64 ? running * 4 : 64;
+}
+
 static int make_collator(struct map *m)
 {
 	const struct map_opts *o = m->opts;
@@ -859,7 +867,7 @@ static int make_collator(struct map *m)
 		.loop = m->loop,
 		.mode = o->live ? CLI_LIVE : o->unordered ? CLI_UNORDERED : CLI_ORDERED,
 		.buffer = o->buffer,
-		.window = m->jobs * 4 > 64 ? m->jobs * 4 : 64,
+		.window = collator_window(m),
 		.hold = o->job.retry > 0 || o->workers.worker,
 		.tmpdir = tmpdir(),
 		.ctx = m,

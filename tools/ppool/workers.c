@@ -91,6 +91,11 @@ int workers_check(const struct workers_opts *o)
 	return CLI_GO;
 }
 
+unsigned workers_window(const struct workers_opts *o)
+{
+	return o->window ? (unsigned)o->window : WINDOW;
+}
+
 /* ---- what there is to tell ---- */
 
 static const char *how_it_ended(char *buf, size_t size, const struct pcore_exit *e)
@@ -280,7 +285,7 @@ int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper 
 		.keeper = keeper,
 		.times = *times,
 		.jobs = jobs,
-		.window = o->window ? (unsigned)o->window : WINDOW,
+		.window = workers_window(o),
 		.form = answer_form(o),
 		.init = o->init,
 		.init_len = o->init ? strlen(o->init) : 0,

@@ -26,6 +26,9 @@ void workers_opts_init(struct workers_opts *o);
 /* Do the options go together? CLI_GO, or CLI_FAILURE after a message. */
 int workers_check(const struct workers_opts *o);
 
+/* How many unanswered items each may have. */
+unsigned workers_window(const struct workers_opts *o);
+
 struct workers {
 	const struct workers_opts *opts;
 	struct pcore_executor *ex;   /* the pool's */
