@@ -129,10 +129,10 @@ static int read_header(struct feed *f)
 	while (r == 0 && header->len < len) {
 		ssize_t n = pread(f->fd, header->data + header->len, len - header->len, (off_t)(at + header->len));
 
-		if (n <= 0 && errno != EINTR)
-			r = n < 0 ? -errno : -ESTALE;
-		else if (n > 0)
+		if (n > 0)
 			header->len += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			r = n < 0 ? -errno : -ESTALE;
 	}
 	f->blocks.header_alone = r == 0;
 	return r < 0 ? cannot_read(f, r) : CLI_GO;
