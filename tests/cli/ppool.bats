@@ -814,6 +814,21 @@ start_jobs() {
 	done
 }
 
+@test "a third TERM drops what nobody reads" {
+	mkfifo out
+	exec {r}<>out
+	ppool map -j1 sh -c 'head -c 300000 /dev/zero; : >wrote' ::: a >out &
+	pid=$!
+	wait_for 10 exists wrote
+	again() {
+		kill -TERM $pid 2>/dev/null || true
+		gone $pid
+	}
+	wait_for 10 again
+	ends 143 $pid
+	exec {r}<&-
+}
+
 @test "a second TERM kills jobs that ignore the first" {
 	ppool map -j2 env --ignore-signal=TERM sh -c 'touch started.{}; sleep 77; sleep 77' ::: 1 2 3 3>&- &
 	wait_for 5 exists started.1

@@ -188,10 +188,10 @@ static void the_first_output_streams_through_and_others_wait(void **state)
 	cli_output_finish(b);
 	assert_string_equal(written_to(0), "");
 	assert_false(cli_collator_empty(t.c));
-	assert_int_equal(t.n_room, 0);
+	assert_int_equal(t.n_room, 2); /* all that may be written yet is written, twice */
 	cli_output_finish(a);
 	assert_string_equal(written_to(0), "b1\nb2\n");
-	assert_int_equal(t.n_room, 2);
+	assert_int_equal(t.n_room, 5); /* both have left, and all is written */
 	assert_true(t.n_writes >= 3);
 	end();
 }

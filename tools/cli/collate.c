@@ -599,7 +599,7 @@ static void write_done(struct pcore_op *op, int res)
 		cli_collator_drop(c);
 	else
 		pump(c);
-	if (is_live(c) && !pcore_op_live(&c->op)) /* else it is told when an output has left */
+	if (!pcore_op_live(&c->op))
 		c->spec.room(c->spec.ctx);
 }
 

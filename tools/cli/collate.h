@@ -31,7 +31,7 @@ struct cli_collator_spec {
 	const char *tmpdir;
 	void *ctx;
 	void (*resume)(void *ctx, void *owner);	     /* an output that was refused may go on */
-	void (*room)(void *ctx);		     /* an output was written to its end: look at has_room() again */
+	void (*room)(void *ctx);		     /* an output has left, or all there was is written: look at has_room() again */
 	void (*failed)(void *ctx, int fd, int error); /* cannot write to 1 or 2 (-EPIPE: nobody reads); what follows is dropped */
 	void (*before_write)(void *ctx);	     /* may be NULL */
 };

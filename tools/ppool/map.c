@@ -61,6 +61,7 @@ struct map {
 	struct pcore_list held; /* jobs to be run once all that the log has are checked */
 	uint64_t held_bytes, skipped;
 
+	bool over;	   /* no job is left, and none will come */
 	bool failed;	   /* we did: 125 */
 	bool reader_gone;
 	int ended_by;	   /* INT, TERM or QUIT */
@@ -445,11 +446,21 @@ static void limited(void *ctx, unsigned jobs, int error)
 		feed_limited(&m->feed);
 }
 
+/* Signals are heeded as long as somebody may have enough of waiting for us: until all is written. */
+static void stop_signals(void *ctx)
+{
+	struct map *m = ctx;
+
+	if (m->over && !m->signals.stopped && cli_collator_empty(m->collator) && workers_all_told(&m->workers))
+		cli_signals_stop(&m->signals);
+}
+
 static void wind_up(void *ctx)
 {
 	struct map *m = ctx;
 
-	cli_signals_stop(&m->signals);
+	m->over = true;
+	stop_signals(m);
 	cli_progress_stop(&m->progress);
 	govern_stop(&m->govern);
 	pcore_op_cancel(m->loop, &m->reader_op);
@@ -504,6 +515,7 @@ static void room(void *ctx)
 
 	if (m->pool)
 		pcore_pool_kick(m->pool);
+	stop_signals(m);
 }
 
 static void lose_reader(struct map *m)
@@ -647,9 +659,16 @@ static void watch_reader(struct map *m)
 
 static void end_by_signal(struct map *m, int sig)
 {
-	record_signal(m->record, sig, m->ended_by != 0);
+	bool killed = pcore_pool_stopping(m->pool) == PCORE_POOL_KILL;
+
+	if (!m->over)
+		record_signal(m->record, sig, m->ended_by != 0);
 	if (m->ended_by) {
 		pcore_pool_stop(m->pool, PCORE_POOL_KILL);
+		if (killed) { /* it is the reader of our output that keeps us */
+			cli_collator_drop(m->collator);
+			workers_drop(&m->workers);
+		}
 		return;
 	}
 	m->ended_by = sig;
@@ -889,6 +908,7 @@ static int make_workers(struct map *m, const struct pcore_proc_times *times)
 		.ctx = m,
 		.before_message = before_message,
 		.give_up = give_up,
+		.all_told = stop_signals,
 		.describe = describe_worker,
 		.item = item_of,
 	};

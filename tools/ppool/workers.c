@@ -196,9 +196,11 @@ static void resume_errors(void *ctx, void *owner)
 	pcore_worker_resume_errors(((struct workers *)ctx)->ex, (unsigned)(uintptr_t)owner);
 }
 
-static void no_matter(void *ctx)
+static void errors_room(void *ctx)
 {
-	(void)ctx;
+	struct workers *w = ctx;
+
+	w->all_told(w->ctx);
 }
 
 static void errors_failed(void *ctx, int fd, int error)
@@ -307,7 +309,7 @@ int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper 
 		.tmpdir = tmpdir,
 		.ctx = w,
 		.resume = resume_errors,
-		.room = no_matter,
+		.room = errors_room,
 		.failed = errors_failed,
 		.before_write = before_errors,
 	};
@@ -316,6 +318,17 @@ int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper 
 	if (cli_collator_new(&w->errors, &to_stderr) < 0)
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 	return pcore_worker_new(&w->ex, lp, &spec, err);
+}
+
+bool workers_all_told(const struct workers *w)
+{
+	return !w->errors || cli_collator_empty(w->errors);
+}
+
+void workers_drop(struct workers *w)
+{
+	if (w->errors)
+		cli_collator_drop(w->errors);
 }
 
 void workers_done(struct workers *w)

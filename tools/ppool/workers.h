@@ -41,6 +41,7 @@ struct workers {
 	void *ctx;
 	void (*before_message)(void *ctx);
 	void (*give_up)(void *ctx);
+	void (*all_told)(void *ctx); /* look at workers_all_told() again */
 	void (*describe)(void *ctx, unsigned slot, struct pcore_proc_spec *spec);
 	int (*item)(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len);
 };
@@ -48,6 +49,8 @@ struct workers {
 /* Make the executor; what the callbacks above say is filled in. 0, or -errno with err. */
 int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper *keeper, unsigned jobs,
 	const struct pcore_proc_times *times, const char *tmpdir, struct pcore_err *err);
+bool workers_all_told(const struct workers *w); /* is all written that they wrote to stderr? */
+void workers_drop(struct workers *w);		  /* forget what is not */
 void workers_done(struct workers *w);
 
 /* An item could not be sent, for the reason in its result. Says why. */
