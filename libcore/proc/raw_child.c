@@ -139,6 +139,27 @@ static int set_place(struct raw_child *c)
 	return 0;
 }
 
+/*
+ * A terminal may have sent its stop to the group that we were born in. Stopped before the exec, we would keep our parent
+ * in its clone, and a group of our own is continued by nobody. Ignoring a signal for a moment takes back one that is pending.
+ */
+static int forget_stops(struct raw_child *c)
+{
+	static const struct raw_sigaction ignore = { .handler = SIG_IGN };
+	static const int stops[] = { SIGTSTP, SIGTTIN, SIGTTOU };
+	struct raw_sigaction old;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++) {
+		long r = raw4(SYS_rt_sigaction, stops[i], &ignore, &old, sizeof(uint64_t));
+
+		if (r == 0)
+			r = raw4(SYS_rt_sigaction, stops[i], &old, NULL, sizeof(uint64_t));
+		if (r < 0)
+			return fail(c, PCORE_STEP_SIGNALS, (size_t)stops[i], r);
+	}
+	return 0;
+}
+
 static int write_oom_adj(struct raw_child *c)
 {
 	long fd = raw3(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -261,7 +282,7 @@ static int prepare(struct raw_child *c)
 {
 	long r;
 
-	if (join_cgroup(c) < 0 || reset_signals(c) < 0 || set_place(c) < 0)
+	if (join_cgroup(c) < 0 || reset_signals(c) < 0 || set_place(c) < 0 || forget_stops(c) < 0)
 		return c->code;
 	if (c->sandbox && raw_sandbox_enter(c) < 0)
 		return c->code;

@@ -814,6 +814,22 @@ start_jobs() {
 	done
 }
 
+@test "a stop from the terminal while a job is being started stops nothing for good" {
+	seq 200 >in
+	set -m
+	ppool map -j2 -a in true &
+	pid=$!
+	set +m
+	stop_and_go() {
+		kill -TSTP -- -$pid 2>/dev/null || true
+		sleep 0.01
+		kill -CONT -- -$pid 2>/dev/null || true
+		gone $pid
+	}
+	wait_for 60 stop_and_go
+	ends 0 $pid
+}
+
 @test "a third TERM drops what nobody reads" {
 	mkfifo out
 	exec {r}<>out
