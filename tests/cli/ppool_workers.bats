@@ -343,7 +343,7 @@ for line in sys.stdin: print(int(line) * 2)' ::: 1 2 3
 
 @test "TERM ends the workers, and ppool dies of it" {
 	mkfifo in
-	ppool map -j2 --worker cat <in >out &
+	ppool map -j2 --worker cat <in >out 2>err &
 	pid=$!
 	exec {w}>in
 	seq 10 >&$w
@@ -351,6 +351,7 @@ for line in sys.stdin: print(int(line) * 2)' ::: 1 2 3
 	kill $pid
 	ends 143 $pid
 	exec {w}>&-
+	[ ! -s err ]
 }
 
 @test "HUP reads no more, and what was read is answered" {

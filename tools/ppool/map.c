@@ -671,7 +671,7 @@ static void end_by_signal(struct map *m, int sig)
 		}
 		return;
 	}
-	m->ended_by = sig;
+	m->ended_by = m->workers.ended_by = sig;
 	pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
 	pcore_pool_signal(m->pool, sig);
 	end_input(m);

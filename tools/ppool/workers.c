@@ -141,6 +141,8 @@ static void news(void *ctx, const struct pcore_worker_news *n)
 	struct workers *w = ctx;
 	char how[48], time[32];
 
+	if (w->ended_by && n->exit && n->exit->code != CLD_EXITED && n->exit->status == w->ended_by)
+		return;
 	w->before_message(w->ctx);
 	(void)how_it_ended(how, sizeof(how), n->exit);
 	switch (n->event) {

@@ -38,6 +38,7 @@ struct workers {
 	int64_t answer_timeout; /* what holds of --answer-timeout and --timeout */
 	bool failed;	   /* one did, besides its items */
 	bool told_slow;
+	int ended_by; /* the signal that ended us and was passed on to them: that one is no news */
 	void *ctx;
 	void (*before_message)(void *ctx);
 	void (*give_up)(void *ctx);
