@@ -373,7 +373,7 @@ excludes() {
 }
 
 @test "keys act in the terminal of --pty" {
-	run -130 ptydrive expect=go send=$'\003' -- prun --pty sh -c 'echo go; sleep 55'
+	run -130 ptydrive expect=go send=$'\003' -- prun --pty sh -c 'echo go; exec sleep 55'
 	run -7 ptydrive expect=go send=$'abc\n' expect=$'\nabc' send=$'\004' -- prun --pty sh -c 'echo go; cat; exit 7'
 	run -129 ptydrive expect=go hangup -- prun --pty sh -c 'echo go; exec sleep 55'
 	leaves_nothing
@@ -381,14 +381,15 @@ excludes() {
 
 shell=(env 'PS1=A>' bash --norc --noprofile -i)
 
-# A command that says when it has begun and when it goes on after a stop.
+# A command that says when it has begun and when it goes on after a stop. It sleeps in short pieces: perl runs a handler
+# between them, not in a sleep that began just after the signal came.
 make_sleeper() {
 	cat >sleeper <<-'SCRIPT'
 	#!/usr/bin/perl
 	$| = 1;
 	$SIG{CONT} = sub { print "continued\n" };
 	print "begun\n";
-	sleep 20 for 1 .. 3;
+	select undef, undef, undef, 0.05 for 1 .. 1200;
 	SCRIPT
 	chmod +x sleeper
 }
