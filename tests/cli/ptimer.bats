@@ -256,7 +256,7 @@ distances() {
 sleeps_with_signals() { ((0x$(sed -n 's/^SigBlk:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null || echo 0) & 0x4000)); }
 
 @test "at takes what is to come, and what has passed only with --max-late" {
-	run -0 ptimer at "@$(($(date +%s) + 1))" -- echo now
+	run -0 ptimer at "@$(($(date +%s) + 3))" -- echo now
 	[ "$output" = now ]
 	fails 125 "'2020-01-01' has passed" at 2020-01-01 -- touch ran
 	fails 125 "'@$(($(date +%s) - 100))' has passed" at "@$(($(date +%s) - 100))" --max-late 10 -- touch ran
@@ -271,7 +271,7 @@ sleeps_with_signals() { ((0x$(sed -n 's/^SigBlk:[[:space:]]*//p' "/proc/$1/statu
 	run -0 ptimer sleep 0.25
 	took "$from" 250 5000
 	[ -z "$output" ]
-	run -0 ptimer sleep until "@$(($(date +%s) + 1))"
+	run -0 ptimer sleep until "@$(($(date +%s) + 3))"
 	run -0 ptimer sleep until @1
 	ptimer sleep 20 --monotonic &
 	wait_for 5 is_ptimer $!
