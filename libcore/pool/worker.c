@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker.c - the executor that sends items to processes that stay.
- *
- * Each slot holds a worker: its process, the pipes (or the terminal) to it, and the jobs it was sent, oldest first; the
- * next answer is the first one's. Everything that happens to it goes through worker_step():
- *
- *   state     answer     exit       time is up          end()      last job, or its own last (items_max, idle)
- *   EMPTY     -          -          -                   -          -
- *   SERVING   SERVING*   DEAD**     ENDING***           ENDING     CLOSING
- *   CLOSING   CLOSING*   DEAD**     ENDING***           ENDING     -
- *   ENDING    -          DEAD**     -                   -          -
- *   DEAD      -          -          -                   -          -    EMPTY when nothing is left of it
- *
- *   *: more than was asked for: ENDING   **: when its output is read to the end; its first job has failed, the others are
- *   handed back   ***: where more time does not help; else it is told that it is slow
+ * worker.c - the life of one worker: what it is sent, what it answers, and how it ends.
  */
-#include "libcore/pool/answers.h"
+#include "libcore/pool/worker.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -27,8 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { TERMINAL_LINE_MAX = 4094, TERMINAL_EOF = 4 };
-enum { READ_SIZE = 128 * 1024, AHEAD_BYTES = 128 * 1024, UNFIT_MAX = 3 };
+enum { TERMINAL_EOF = 4, AHEAD_BYTES = 128 * 1024, UNFIT_MAX = 3 };
 
 /* A busy worker is sent what it will be done with in this time. */
 #define AHEAD_NS (2 * NS_PER_MS)
@@ -38,64 +24,6 @@ enum { READ_SIZE = 128 * 1024, AHEAD_BYTES = 128 * 1024, UNFIT_MAX = 3 };
 
 /* How long one may live on that has closed its output. */
 #define SILENT_NS NS_PER_S
-
-enum worker_state { EMPTY, SERVING, CLOSING, ENDING, DEAD };
-enum worker_event { ANSWERS, EXITED, TIME_IS_UP, CLOSE, STOP };
-enum cause { NOTHING, LATE, SURPLUS, SILENT, STUCK, STOPPED };
-
-struct worker {
-	struct pcore_proc proc;
-	struct pcore_reader out, err;
-	struct workers *pool;
-	struct pcore_tree *tree;
-	struct pcore_list roomy, unsent;
-	unsigned slot;
-	enum worker_state state;
-	enum cause cause; /* of ENDING */
-
-	int in_fd;
-	struct pcore_op in_op, timer_op;
-	struct pcore_buf in;
-	size_t sent;	     /* of what is in there */
-	uint64_t sent_total;
-	int64_t timer_at, closed_at, silent_at;
-
-	struct pcore_job **jobs; /* a ring */
-	unsigned first, n, cap;
-	struct pcore_answers answers;
-	bool init_due, refused, told_slow;
-	bool exited, gone; /* the command is; all of its tree is */
-	uint64_t n_items, n_answers, last_seq;
-
-	unsigned ahead;	    /* how many it may have */
-	bool filling;	    /* up to that; then not before half of them are answered, so that it is sent many at once */
-	int64_t since;	    /* the first job is the first */
-	int64_t slow_since; /* it was told (or began) */
-	int64_t hungry_at, hungry_after; /* when to look whether it wants more, and how long that was after the last time */
-	int64_t mark;	    /* answers were counted from here */
-	int64_t service;    /* ns an answer takes */
-};
-
-struct workers {
-	struct pcore_executor ex; /* first */
-	struct pcore_loop *loop;
-	struct pcore_worker_spec spec;
-	struct worker **slots;
-	unsigned n_slots, jobs, live, busy;
-	struct pcore_list roomy;  /* can take an item; the idle ones first */
-	struct pcore_list unsent; /* have something to write */
-	unsigned unfit;		  /* in a row */
-	bool given_up;
-	int64_t real_offset; /* of the realtime clock to the loop's */
-	char *buf;
-};
-
-static void worker_step(struct worker *w, enum worker_event ev);
-
-static struct workers *workers_of(const struct pcore_executor *ex)
-{
-	return container_of(ex, struct workers, ex);
-}
 
 static void tell(struct worker *w, enum pcore_worker_event event, uint64_t seq, const struct pcore_job *job)
 {
@@ -113,17 +41,17 @@ static void tell(struct worker *w, enum pcore_worker_event event, uint64_t seq, 
 
 /* ---- the jobs of a worker ---- */
 
-static struct pcore_job *first_job(const struct worker *w)
+struct pcore_job *worker_first_job(const struct worker *w)
 {
 	return w->n > 0 ? w->jobs[w->first] : NULL;
 }
 
-static bool is_idle(const struct worker *w)
+bool worker_is_idle(const struct worker *w)
 {
 	return w->n == 0 && !w->init_due;
 }
 
-static int make_place(struct worker *w)
+int worker_make_place(struct worker *w)
 {
 	unsigned cap = w->cap ? w->cap * 2 : 8;
 	struct pcore_job **jobs;
@@ -142,7 +70,7 @@ static int make_place(struct worker *w)
 	return 0;
 }
 
-static void add_job(struct worker *w, struct pcore_job *job)
+void worker_add_job(struct worker *w, struct pcore_job *job)
 {
 	assert(w->n < w->cap);
 
@@ -168,7 +96,7 @@ static struct pcore_job *drop_job(struct worker *w, bool last)
 }
 
 /* The next answer is waited for, or the next item, from now on. */
-static void begin_wait(struct worker *w, int64_t now)
+void worker_begin_wait(struct worker *w, int64_t now)
 {
 	w->since = w->slow_since = now;
 	w->hungry_after = HUNGRY_NS;
@@ -180,7 +108,7 @@ static void conclude(struct worker *w, struct pcore_job *job, int64_t now)
 {
 	job->result.start_ns = w->pool->real_offset + w->since;
 	job->result.wall_ns = now - w->since;
-	begin_wait(w, now);
+	worker_begin_wait(w, now);
 	pcore_pool_exited(w->pool->ex.pool, job);
 	pcore_pool_finished(w->pool->ex.pool, job);
 }
@@ -188,7 +116,7 @@ static void conclude(struct worker *w, struct pcore_job *job, int64_t now)
 /* ---- who may be sent something ---- */
 
 /* Note whether it can take an item, after anything that bears on that. */
-static void place(struct worker *w)
+void worker_place(struct worker *w)
 {
 	struct workers *l = w->pool;
 	bool roomy = w->state == SERVING && !l->given_up && w->in.len - w->sent < AHEAD_BYTES;
@@ -198,7 +126,7 @@ static void place(struct worker *w)
 	pcore_list_del(&w->roomy);
 	if (!roomy)
 		return;
-	if (is_idle(w))
+	if (worker_is_idle(w))
 		pcore_list_add_head(&l->roomy, &w->roomy);
 	else
 		pcore_list_add_tail(&l->roomy, &w->roomy);
@@ -232,7 +160,7 @@ static int64_t due_at(const struct worker *w)
 		return at;
 	if (w->silent_at)
 		at = w->silent_at;
-	if (!is_idle(w)) {
+	if (!worker_is_idle(w)) {
 		t = pcore_ns_add(w->since, s->answer_timeout);
 		at = t < at ? t : at;
 		t = !w->filling || w->state == CLOSING ? pcore_ns_add(w->slow_since, s->slow_after) : at;
@@ -246,7 +174,7 @@ static int64_t due_at(const struct worker *w)
 	return t < at ? t : at;
 }
 
-static void set_timer(struct worker *w)
+void worker_set_timer(struct worker *w)
 {
 	int64_t at = due_at(w);
 
@@ -301,7 +229,7 @@ static void close_when_sent(struct worker *w)
 {
 	bool pty = w->pool->spec.pty;
 
-	if (w->state != CLOSING || w->in_fd < 0 || w->sent < w->in.len || (pty && !is_idle(w)))
+	if (w->state != CLOSING || w->in_fd < 0 || w->sent < w->in.len || (pty && !worker_is_idle(w)))
 		return;
 	w->closed_at = pcore_loop_now(w->pool->loop);
 	if (pty)
@@ -309,7 +237,7 @@ static void close_when_sent(struct worker *w)
 	close_in(w);
 }
 
-static void pump(struct worker *w)
+void worker_pump(struct worker *w)
 {
 	while (w->in_fd >= 0 && w->sent < w->in.len && !pcore_op_live(&w->in_op)) {
 		ssize_t n = write(w->in_fd, w->in.data + w->sent, w->in.len - w->sent);
@@ -337,9 +265,9 @@ static void in_done(struct pcore_op *op, int res)
 
 	(void)res;
 	if (w->state == SERVING || w->state == CLOSING) {
-		pump(w);
-		place(w);
-		set_timer(w);
+		worker_pump(w);
+		worker_place(w);
+		worker_set_timer(w);
 		pcore_pool_kick(w->pool->ex.pool);
 		return;
 	}
@@ -347,7 +275,7 @@ static void in_done(struct pcore_op *op, int res)
 	worker_step(w, EXITED);
 }
 
-static int put(struct worker *w, const char *data, size_t len)
+int worker_put(struct worker *w, const char *data, size_t len)
 {
 	unsigned char head[4] = { (unsigned char)(len >> 24), (unsigned char)(len >> 16), (unsigned char)(len >> 8), (unsigned char)len };
 	bool frames = w->pool->spec.form.kind == PCORE_ANSWER_FRAMES;
@@ -377,7 +305,7 @@ static void count_unfit(struct worker *w)
 {
 	struct workers *l = w->pool;
 
-	tell(w, PCORE_WORKER_UNFIT, w->n > 0 ? first_job(w)->seq : 0, NULL);
+	tell(w, PCORE_WORKER_UNFIT, w->n > 0 ? worker_first_job(w)->seq : 0, NULL);
 	if (++l->unfit < UNFIT_MAX || l->given_up)
 		return;
 	l->given_up = true;
@@ -387,7 +315,7 @@ static void count_unfit(struct worker *w)
 /* Its first job has failed, the others were not begun. */
 static void fail_first(struct worker *w)
 {
-	struct pcore_job *job = first_job(w);
+	struct pcore_job *job = worker_first_job(w);
 	struct pcore_job_result *r = &job->result;
 
 	r->exit = w->proc.exit;
@@ -407,10 +335,10 @@ static void bury(struct worker *w)
 	bool disorder = w->proc.exit.code != CLD_EXITED || w->proc.exit.status != 0;
 
 	w->state = DEAD;
-	place(w);
+	worker_place(w);
 	pcore_list_del(&w->unsent);
 	close_in(w);
-	set_timer(w);
+	worker_set_timer(w);
 	if (unfit) {
 		count_unfit(w);
 		hand_back(w);
@@ -440,11 +368,11 @@ static void end_for(struct worker *w, enum cause cause)
 		[SILENT] = PCORE_WORKER_SILENT,
 		[STUCK] = PCORE_WORKER_STUCK,
 	};
-	const struct pcore_job *job = first_job(w);
+	const struct pcore_job *job = worker_first_job(w);
 
 	w->state = ENDING;
 	w->cause = cause;
-	place(w);
+	worker_place(w);
 	if (cause != STOPPED)
 		tell(w, events[cause], job ? job->seq : w->last_seq, job);
 	pcore_proc_end(&w->proc, w->pool->spec.times.signal, PCORE_KILLED_CANCEL);
@@ -480,22 +408,22 @@ static void out_of_time(struct worker *w)
 		return;
 	if (w->silent_at && w->silent_at <= now) {
 		end_for(w, SILENT);
-	} else if (is_idle(w) && w->state == CLOSING) {
+	} else if (worker_is_idle(w) && w->state == CLOSING) {
 		end_for(w, STUCK);
-	} else if (is_idle(w)) {
+	} else if (worker_is_idle(w)) {
 		worker_step(w, CLOSE);
 	} else if (pcore_ns_add(w->since, s->answer_timeout) <= now) {
 		end_for(w, LATE);
 	} else if (pcore_ns_add(w->slow_since, s->slow_after) <= now) {
 		if (!w->told_slow)
-			tell(w, PCORE_WORKER_SLOW, first_job(w) ? first_job(w)->seq : 0, first_job(w));
+			tell(w, PCORE_WORKER_SLOW, worker_first_job(w) ? worker_first_job(w)->seq : 0, worker_first_job(w));
 		w->told_slow = true;
 		w->slow_since = now;
 	} else if (waits_for_input(w->proc.pid)) { /* it has items, and reads on: it answers in blocks */
 		w->hungry_at = now + HUNGRY_NS;
 		w->ahead = w->ahead * 2 < s->window ? w->ahead * 2 : s->window;
 		w->filling = true;
-		place(w);
+		worker_place(w);
 		pcore_pool_kick(w->pool->ex.pool);
 	} else {
 		w->hungry_after = w->hungry_after < s->slow_after / 2 ? w->hungry_after * 2 : s->slow_after;
@@ -503,13 +431,13 @@ static void out_of_time(struct worker *w)
 	}
 }
 
-static void worker_step(struct worker *w, enum worker_event ev)
+void worker_step(struct worker *w, enum worker_event ev)
 {
 	bool active = w->state == SERVING || w->state == CLOSING;
 
 	switch (ev) {
 	case ANSWERS:
-		place(w);
+		worker_place(w);
 		close_when_sent(w);
 		break;
 	case EXITED: /* or something that had to come home before it is over */
@@ -524,7 +452,7 @@ static void worker_step(struct worker *w, enum worker_event ev)
 	case CLOSE:
 		if (w->state == SERVING) {
 			w->state = CLOSING;
-			place(w);
+			worker_place(w);
 			close_when_sent(w);
 		}
 		break;
@@ -533,7 +461,7 @@ static void worker_step(struct worker *w, enum worker_event ev)
 			end_for(w, STOPPED);
 		break;
 	}
-	set_timer(w);
+	worker_set_timer(w);
 }
 
 static void timer_done(struct pcore_op *op, int res)
@@ -571,7 +499,7 @@ static void emit(void *ctx, const char *data, size_t len)
 	struct worker *w = ctx;
 
 	if (!w->init_due)
-		w->refused = !pcore_pool_output(w->pool->ex.pool, first_job(w), PCORE_JOB_STDOUT, data, len);
+		w->refused = !pcore_pool_output(w->pool->ex.pool, worker_first_job(w), PCORE_JOB_STDOUT, data, len);
 }
 
 static void answered(struct worker *w, int64_t now)
@@ -582,7 +510,7 @@ static void answered(struct worker *w, int64_t now)
 	w->n_answers++;
 	if (w->init_due) {
 		w->init_due = false;
-		begin_wait(w, now);
+		worker_begin_wait(w, now);
 		return;
 	}
 	job = drop_job(w, false);
@@ -603,7 +531,7 @@ static void take_answers(struct worker *w, const char *data, size_t len)
 	while (len > 0 && (w->state == SERVING || w->state == CLOSING)) {
 		size_t used;
 
-		if (is_idle(w)) {
+		if (worker_is_idle(w)) {
 			end_for(w, SURPLUS);
 			return;
 		}
@@ -630,7 +558,7 @@ static void out_data(struct pcore_reader *r, const char *data, ssize_t n)
 	}
 	if (!w->exited && !w->silent_at)
 		w->silent_at = pcore_loop_now(w->pool->loop) + SILENT_NS;
-	set_timer(w);
+	worker_set_timer(w);
 	worker_step(w, EXITED);
 }
 
@@ -645,367 +573,14 @@ static void err_data(struct pcore_reader *r, const char *data, ssize_t n)
 		clear_away(w);
 }
 
-/* ---- starting one ---- */
-
-static void close_fds(int *fds, size_t n)
+void worker_init(struct worker *w)
 {
-	for (size_t i = 0; i < n; i++)
-		if (fds[i] >= 0)
-			fds[i] = pcore_fd_close(fds[i]);
-}
-
-/* A terminal that passes lines as they are, whatever bytes are in them; both ends of it and a second descriptor for ours.
- * In non-canonical mode a reader that waits could not be told of the end. */
-static int open_pty(int fds[static 3])
-{
-	struct termios t;
-
-	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	if (fds[0] < 0)
-		return -errno;
-	if (grantpt(fds[0]) < 0 || unlockpt(fds[0]) < 0)
-		return -errno;
-	fds[1] = ioctl(fds[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	fds[2] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
-	if (fds[1] < 0 || fds[2] < 0 || tcgetattr(fds[1], &t) < 0)
-		return -errno;
-	cfmakeraw(&t);
-	t.c_lflag |= ICANON;
-	memset(t.c_cc, _POSIX_VDISABLE, sizeof(t.c_cc));
-	return tcsetattr(fds[1], TCSANOW, &t) < 0 ? -errno : 0;
-}
-
-static int spawn(struct worker *w, int ret[static 3], struct pcore_err *err)
-{
-	const struct pcore_worker_spec *s = &w->pool->spec;
-	int pty[3] = { -EBADF, -EBADF, -EBADF };
-	struct pcore_proc_fd fds[3] = {
-		{ .target = 0, .source = s->pty ? PCORE_FD_OURS : PCORE_FD_PIPE_IN },
-		{ .target = 1, .source = s->pty ? PCORE_FD_OURS : PCORE_FD_PIPE_OUT },
-		{ .target = 2, .source = PCORE_FD_PIPE_OUT },
-	};
-	struct pcore_proc_spec spec = { .size = sizeof(spec) };
-	int r = s->pty ? open_pty(pty) : 0;
-
-	if (r < 0) {
-		close_fds(pty, ARRAY_SIZE(pty));
-		return pcore_err_set(err, r, PCORE_STEP_OPEN, "/dev/ptmx");
-	}
-	if (s->pty)
-		fds[0].fd = fds[1].fd = pty[1];
-	s->describe(s->ctx, w->slot, &spec);
-	spec.set_pgroup = !spec.new_session;
-	spec.pgroup = 0;
-	spec.fds = fds;
-	spec.n_fds = ARRAY_SIZE(fds);
-	r = pcore_proc_start(&w->proc, w->pool->loop, w->tree, &spec, &s->times, err);
-	if (r < 0) {
-		close_fds(pty, ARRAY_SIZE(pty));
-		return r;
-	}
-	close_fds(&pty[1], 1);
-	ret[0] = s->pty ? pty[0] : fds[0].fd;
-	ret[1] = s->pty ? pty[2] : fds[1].fd;
-	ret[2] = fds[2].fd;
-	return 0;
-}
-
-/* Watch its pipes. What cannot be watched is closed, and it is ended for its silence. */
-static void watch(struct worker *w, const int fds[static 3])
-{
-	w->in_fd = fds[0];
-	if (pcore_reader_start(&w->out, w->pool->loop, fds[1]) < 0) {
-		(void)pcore_fd_close(fds[1]);
-		w->silent_at = pcore_loop_now(w->pool->loop);
-	}
-	if (pcore_reader_start(&w->err, w->pool->loop, fds[2]) < 0)
-		(void)pcore_fd_close(fds[2]);
-}
-
-static struct worker *worker_alloc(struct workers *l, unsigned slot, struct pcore_err *err)
-{
-	struct worker *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return NULL;
-
-	w->pool = l;
-	w->slot = slot;
 	w->in_fd = -EBADF;
 	w->proc.event = proc_event;
 	w->in_op.done = in_done;
 	w->timer_op.done = timer_done;
 	w->out.data = out_data;
 	w->err.data = err_data;
-	w->out.buf = w->err.buf = l->buf;
-	w->out.buf_size = w->err.buf_size = READ_SIZE;
 	pcore_list_init(&w->roomy);
 	pcore_list_init(&w->unsent);
-	if (pcore_tree_new(&w->tree, l->spec.keeper, err) < 0) {
-		free(w);
-		return NULL;
-	}
-	return w;
-}
-
-static int find_slot(struct workers *l, struct worker **ret, struct pcore_err *err)
-{
-	for (unsigned i = 0; i < l->jobs; i++) {
-		if (!l->slots[i]) {
-			(void)pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
-			l->slots[i] = worker_alloc(l, i + 1, err);
-			if (!l->slots[i])
-				return err->code;
-			err->code = 0;
-		}
-		*ret = l->slots[i];
-		if ((*ret)->state == EMPTY)
-			return 0;
-	}
-	return -EAGAIN;
-}
-
-static int start_worker(struct workers *l, struct worker **ret, struct pcore_err *err)
-{
-	struct worker *w = NULL;
-	int fds[3], r = find_slot(l, &w, err);
-
-	if (r < 0)
-		return r;
-	r = spawn(w, fds, err);
-	if (r < 0)
-		return r;
-
-	w->state = SERVING;
-	w->cause = NOTHING;
-	w->answers = (struct pcore_answers){ .form = l->spec.form };
-	w->in = PCORE_BUF_INIT(0);
-	w->sent = w->sent_total = 0;
-	w->n_items = w->n_answers = w->last_seq = 0;
-	w->closed_at = w->silent_at = 0;
-	w->exited = w->gone = w->told_slow = false;
-	w->ahead = 1;
-	w->mark = pcore_loop_now(l->loop);
-	begin_wait(w, w->mark);
-	w->service = INT64_MAX;
-	w->init_due = l->spec.init && put(w, l->spec.init, l->spec.init_len) == 0;
-	l->live++;
-	watch(w, fds);
-	*ret = w;
-	return 0;
-}
-
-/* An idle worker, else a new one, else the one that was sent something longest ago. What was tried before gets a new one. */
-static int choose(struct workers *l, const struct pcore_job *job, struct worker **ret, struct pcore_err *err)
-{
-	struct worker *w = pcore_list_empty(&l->roomy) ? NULL : container_of(l->roomy.next, struct worker, roomy);
-	int r = 0;
-
-	if (l->live < l->jobs && !l->given_up && !(w && is_idle(w) && job->attempt == 1))
-		r = start_worker(l, ret, err);
-	else if (!w)
-		return -EAGAIN;
-	else
-		*ret = w;
-	if (r < 0 && w) {
-		*ret = w;
-		r = 0;
-	}
-	return r;
-}
-
-/* ---- the dispatcher's side ---- */
-
-static int workers_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
-{
-	struct workers *l = workers_of(ex);
-	struct worker *w = NULL;
-	const char *item;
-	size_t len;
-	int r = l->spec.item(l->spec.ctx, job, &item, &len);
-
-	if (r == 0 && l->spec.form.kind != PCORE_ANSWER_FRAMES && memchr(item, '\n', len))
-		r = -EBADMSG;
-	if (r == 0 && l->spec.pty && len > TERMINAL_LINE_MAX)
-		r = -EMSGSIZE;
-	if (r < 0)
-		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
-	r = choose(l, job, &w, err);
-	if (r < 0)
-		return r;
-	r = make_place(w);
-	if (r == 0)
-		r = put(w, item, len);
-	if (r < 0)
-		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
-
-	if (is_idle(w)) {
-		w->mark = pcore_loop_now(l->loop);
-		begin_wait(w, w->mark);
-	}
-	add_job(w, job);
-	if (++w->n_items == l->spec.items_max)
-		worker_step(w, CLOSE);
-	place(w);
-	return 0;
-}
-
-static bool workers_have_room(const struct pcore_executor *ex)
-{
-	const struct workers *l = workers_of(ex);
-
-	return !l->given_up && (!pcore_list_empty(&l->roomy) || l->live < l->jobs);
-}
-
-static void workers_flush(struct pcore_executor *ex)
-{
-	struct workers *l = workers_of(ex);
-	struct pcore_list *node;
-
-	while ((node = pcore_list_pop(&l->unsent))) {
-		struct worker *w = container_of(node, struct worker, unsent);
-
-		pump(w);
-		place(w);
-		set_timer(w);
-	}
-}
-
-static void workers_close(struct pcore_executor *ex, enum pcore_pool_stop how)
-{
-	struct workers *l = workers_of(ex);
-
-	for (unsigned i = 0; l->live > 0 && i < l->n_slots; i++) {
-		struct worker *w = l->slots[i];
-
-		if (!w || w->state == EMPTY || w->state == DEAD)
-			continue;
-		worker_step(w, how >= PCORE_POOL_END ? STOP : CLOSE);
-		if (how == PCORE_POOL_KILL)
-			pcore_proc_kill(&w->proc, PCORE_KILLED_CANCEL);
-	}
-}
-
-static bool workers_busy(const struct pcore_executor *ex)
-{
-	return workers_of(ex)->live > 0;
-}
-
-static int workers_resize(struct pcore_executor *ex, unsigned jobs)
-{
-	struct workers *l = workers_of(ex);
-
-	if (jobs > l->n_slots) {
-		struct worker **slots = realloc(l->slots, jobs * sizeof(struct worker *));
-
-		if (!slots)
-			return -ENOMEM;
-		memset(slots + l->n_slots, 0, (jobs - l->n_slots) * sizeof(struct worker *));
-		l->slots = slots;
-		l->n_slots = jobs;
-	}
-	l->jobs = jobs;
-	for (unsigned i = jobs; i < l->n_slots; i++)
-		if (l->slots[i])
-			worker_step(l->slots[i], CLOSE);
-	return 0;
-}
-
-static void workers_signal(struct pcore_executor *ex, struct pcore_job *job, int sig)
-{
-	struct worker *w = job->run;
-
-	(void)ex;
-	if (first_job(w) == job) /* one signal for all of its jobs */
-		pcore_proc_signal_tree(&w->proc, sig);
-}
-
-static void workers_end(struct pcore_executor *ex, struct pcore_job *job)
-{
-	(void)ex;
-	worker_step(job->run, STOP);
-}
-
-static void workers_kill(struct pcore_executor *ex, struct pcore_job *job)
-{
-	struct worker *w = job->run;
-
-	(void)ex;
-	worker_step(w, STOP);
-	if (first_job(w) == job && w->state == ENDING)
-		pcore_proc_kill(&w->proc, PCORE_KILLED_CANCEL);
-}
-
-static void workers_go_on(struct pcore_executor *ex, struct pcore_job *job)
-{
-	struct worker *w = job->run;
-
-	(void)ex;
-	pcore_reader_resume(&w->out);
-}
-
-void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot)
-{
-	pcore_reader_resume(&workers_of(ex)->slots[slot - 1]->err);
-}
-
-unsigned pcore_worker_busy(const struct pcore_executor *ex)
-{
-	return workers_of(ex)->busy;
-}
-
-static void workers_free(struct pcore_executor *ex)
-{
-	struct workers *l = workers_of(ex);
-
-	for (unsigned i = 0; i < l->n_slots; i++) {
-		struct worker *w = l->slots[i];
-
-		if (!w)
-			continue;
-		assert(w->state == EMPTY);
-		pcore_tree_free(w->tree);
-		pcore_buf_done(&w->in);
-		free(w->jobs);
-		free(w);
-	}
-	free(l->slots);
-	free(l->buf);
-	free(l);
-}
-
-int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_worker_spec *spec, struct pcore_err *err)
-{
-	static const struct pcore_executor_ops ops = {
-		.start = workers_start,
-		.signal = workers_signal,
-		.end = workers_end,
-		.kill = workers_kill,
-		.resume = workers_go_on,
-		.free = workers_free,
-		.has_room = workers_have_room,
-		.flush = workers_flush,
-		.close = workers_close,
-		.busy = workers_busy,
-		.resize = workers_resize,
-	};
-	struct workers *l = calloc(1, sizeof(*l));
-
-	assert(spec->jobs > 0 && spec->window > 0);
-
-	if (!l)
-		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
-
-	l->ex.ops = &ops;
-	l->loop = lp;
-	l->spec = *spec;
-	pcore_list_init(&l->roomy);
-	pcore_list_init(&l->unsent);
-	l->buf = malloc(READ_SIZE);
-	if (!l->buf || workers_resize(&l->ex, spec->jobs) < 0) {
-		workers_free(&l->ex);
-		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
-	}
-	*ret = &l->ex;
-	return 0;
 }
