@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map.h - a run of ppool map, as those who run it share it.
+ */
+#ifndef PCORE_PPOOL_MAP_H
+#define PCORE_PPOOL_MAP_H
+
+#include "tools/cli/signals.h"
+#include "tools/cli/template.h"
+#include "tools/ppool/ppool.h"
+
+enum { ENV_EXTRA = 3 };
+
+struct map_job {
+	struct pcore_job job;
+	struct feed_job feed; /* with --pipe; there are no items then */
+	struct cli_item *items;
+	size_t n_items;
+	struct cli_output *output; /* NULL with --raw and --results */
+	struct record_job record;
+};
+
+struct map {
+	const struct map_opts *opts;
+	struct pcore_loop *loop;
+	struct pcore_keeper *keeper;
+	struct pcore_executor *ex;
+	struct pcore_pool *pool;
+	struct cli_collator *collator;
+	struct cli_template *template;
+	struct cli_fill *fill;
+	struct source source;
+	struct workers workers;
+	struct feed feed;
+	struct cli_signals signals;
+	struct cli_progress progress;
+	struct govern govern;
+	struct pcore_op reader_op; /* tells when nobody reads our stdout any more */
+	struct pcore_err err;
+
+	char *file; /* the command's path, when it is known */
+	char **env;
+	size_t env_n;
+	char env_text[ENV_EXTRA][40];
+	char **argv; /* of the attempt that is being started */
+	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX + 1];
+	size_t n_limits;
+	size_t fds_ours, fds_a_job;
+	unsigned jobs;
+	uint64_t seq;		/* of the last job that was made */
+	struct record *record;
+	struct pcore_list held; /* jobs to be run once all that the log has are checked */
+	uint64_t held_bytes, skipped;
+
+	bool over;	   /* no job is left, and none will come */
+	bool failed;	   /* we did: 125 */
+	bool reader_gone;
+	int ended_by;	   /* INT, TERM or QUIT */
+};
+
+/* Fill the command in for a job: m->argv. 0, -ENOMEM. */
+int map_expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned slot);
+
+/* The next job, as the pool asks for it (ctx is a struct map), and the end of one. */
+int map_next(void *ctx, struct pcore_job **ret);
+void map_job_free(struct map *m, struct map_job *j);
+
+#endif
