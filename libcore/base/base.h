@@ -13,6 +13,7 @@
 #include "libcore/base/json.h"
 #include "libcore/base/list.h"
 #include "libcore/base/map.h"
+#include "libcore/base/mutex.h"
 #include "libcore/base/parse.h"
 #include "libcore/base/text.h"
 #include "libcore/base/util.h"

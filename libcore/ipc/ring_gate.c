@@ -32,22 +32,11 @@ static inline void cpu_relax(void)
  */
 int ring_locks_init(struct ring_header *h)
 {
-	pthread_mutexattr_t attr;
-	int r = pthread_mutexattr_init(&attr);
+	int r = pcore_robust_mutex_init(&h->lock, false);
 
-	if (r != 0)
-		return -r;
-	r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	if (r == 0)
-		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (r == 0)
-		r = pthread_mutex_init(&h->lock, &attr);
-	if (r == 0)
-		r = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
 	for (size_t i = 0; r == 0 && i < RING_GATES; i++)
-		r = pthread_mutex_init(&h->wait[i].turn, &attr);
-	(void)pthread_mutexattr_destroy(&attr);
-	return -r;
+		r = pcore_robust_mutex_init(&h->wait[i].turn, true);
+	return r;
 }
 
 static void futex_wake(_Atomic uint32_t *word)

@@ -37,20 +37,9 @@ int store_lock_byte(int fd, enum store_lock_byte byte, short type, bool wait)
 
 static int locks_init(struct store_control *c)
 {
-	pthread_mutexattr_t attr;
-	int r = pthread_mutexattr_init(&attr);
+	int r = pcore_robust_mutex_init(&c->lock, false);
 
-	if (r != 0)
-		return -r;
-	r = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	if (r == 0)
-		r = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	if (r == 0)
-		r = pthread_mutex_init(&c->lock, &attr);
-	if (r == 0)
-		r = pthread_mutex_init(&c->sync, &attr);
-	(void)pthread_mutexattr_destroy(&attr);
-	return -r;
+	return r < 0 ? r : pcore_robust_mutex_init(&c->sync, false);
 }
 
 static int map(int fd, struct store_control **ret)
