@@ -39,7 +39,7 @@ static uint32_t cells_after_head(const struct ring_head *head)
 	return bytes <= RING_INLINE ? 0 : (uint32_t)((bytes - RING_INLINE + RING_CELL - 1) / RING_CELL);
 }
 
-void ring_cells_free(struct pcore_ring *r, uint32_t i)
+static void cells_free(struct pcore_ring *r, uint32_t i)
 {
 	uint32_t part = ring_head(r, i)->first, n = cells_after_head(ring_head(r, i));
 
@@ -318,7 +318,7 @@ void ring_key_insert(struct pcore_ring *r, uint32_t i)
 	*bucket = i;
 }
 
-void ring_key_remove(struct pcore_ring *r, uint32_t i)
+static void key_remove(struct pcore_ring *r, uint32_t i)
 {
 	uint32_t *at = ring_head(r, i)->key_len ? key_bucket_of(r, i) : NULL;
 
@@ -390,10 +390,10 @@ void ring_forget(struct pcore_ring *r, uint32_t i, enum ring_kind was)
 		r->h->n_held -= head->holder != 0;
 	}
 	ring_unplace(r, i);
-	ring_key_remove(r, i);
+	key_remove(r, i);
 	ring_add(&r->h->n_items, UINT64_MAX);
 	ring_add(&r->h->bytes, -stored(head));
-	ring_cells_free(r, i);
+	cells_free(r, i);
 }
 
 static bool is_item(enum ring_kind kind)

@@ -187,7 +187,6 @@ int ring_do(struct pcore_ring *r, const struct ring_try *t, int64_t deadline_ns)
 /* ---- ring_index.c: what is derived; all with the lock ---- */
 
 uint32_t ring_cell_alloc(struct pcore_ring *r); /* 0: there is none, though there has to be */
-void ring_cells_free(struct pcore_ring *r, uint32_t i); /* an item's, from its head on */
 
 void ring_ready_insert(struct pcore_ring *r, uint32_t i, bool newest); /* newest: no ready item was put later */
 uint32_t ring_ready_top(const struct pcore_ring *r);
@@ -199,7 +198,6 @@ static inline uint32_t ring_due_top(const struct pcore_ring *r)
 void ring_unplace(struct pcore_ring *r, uint32_t i); /* from the list or heap it is in */
 
 void ring_key_insert(struct pcore_ring *r, uint32_t i);
-void ring_key_remove(struct pcore_ring *r, uint32_t i);
 uint32_t ring_key_find(const struct pcore_ring *r, const void *key, size_t len);
 void ring_id_insert(struct pcore_ring *r, uint32_t i);
 void ring_id_remove(struct pcore_ring *r, uint32_t i);

@@ -159,10 +159,10 @@ int store_find_zeros(int fd, uint64_t from, uint64_t to, uint64_t *ret)
 	return 0;
 }
 
-int store_file_load(int dfd, const char *name, size_t max, struct pcore_buf *out)
+static int file_load(int dfd, const char *name, size_t max, struct pcore_buf *out)
 {
 	_cleanup_(fd_closep) int fd = store_file_open(dfd, name, O_RDONLY | O_NONBLOCK);
-	uint64_t size;
+	uint64_t size = 0;
 	int r;
 
 	if (fd < 0)
@@ -218,7 +218,7 @@ int pcore_store_replace(int dfd, const char *name, const void *data, size_t len)
 int store_list_load(int dfd, struct store_list *ret)
 {
 	struct pcore_buf buf = PCORE_BUF_INIT(0);
-	int r = store_file_load(dfd, "CURRENT", LIST_FILE_MAX, &buf);
+	int r = file_load(dfd, "CURRENT", LIST_FILE_MAX, &buf);
 
 	if (r == 0)
 		r = store_list_decode(buf.data, buf.len, ret);

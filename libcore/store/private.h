@@ -103,7 +103,6 @@ int store_file_allocate(int fd, uint64_t from, uint64_t to);
 int store_file_cut(int fd, uint64_t len);
 int store_file_size(int fd, uint64_t *ret);
 int store_find_zeros(int fd, uint64_t from, uint64_t to, uint64_t *ret); /* where what is not 0 ends; from if all is */
-int store_file_load(int dfd, const char *name, size_t max, struct pcore_buf *out);
 int store_file_remove(int dfd, const char *name);
 int store_list_load(int dfd, struct store_list *ret);
 int store_list_store(int dfd, const struct store_list *l);
