@@ -383,7 +383,7 @@ until_end='while [ ! -e end ]; do sleep 0.02; done'
 }
 
 @test "--retry, --report and --tee work in the background" {
-	run -0 prun --detach=a --retry 3 --retry-delay 0 --report r --tee t sh -c 'echo x; [ $(wc -l <t) -ge 3 ]'
+	run -0 prun --detach=a --retry 3 --retry-delay 0 --report r --tee t sh -c 'echo x; echo >>tries; [ $(wc -l <tries) -ge 3 ]'
 	run -0 prun --join a
 	[ "$(jq '.attempts | length' r)" = 3 ]
 	[ "$(wc -l <t)" = 3 ]
