@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { STACK_SIZE = 64 * 1024, SWEEP_MAX = 16, NAME_TRIES = 64 };
+enum { STACK_SIZE = 64 * 1024, SWEEP_MAX = 16, LEAVES_MAX = 4096, NAME_TRIES = 64 };
 enum { MOUNTINFO_READ = 32 * 1024, MOUNTINFO_MAX = 16 * 1024 * 1024 };
 
 struct pcore_keeper {
@@ -203,44 +203,48 @@ static int remove_cgroup(int dfd, const char *name, int tries)
 	return -EBUSY;
 }
 
+/* Call fn for the directories below dir_fd whose names begin with prefix, at most left of them. */
+static void each_child(int dir_fd, const char *prefix, int left, void (*fn)(int dir_fd, const char *name))
+{
+	char buf[4096] __attribute__((aligned(8)));
+	_cleanup_(fd_closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ssize_t n;
+
+	while (fd >= 0 && (n = getdents64(fd, buf, sizeof(buf))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *d = (const void *)(buf + at);
+
+			if (d->d_type == DT_DIR && d->d_name[0] != '.' && strncmp(d->d_name, prefix, strlen(prefix)) == 0 && left-- > 0)
+				fn(dir_fd, d->d_name);
+			at += d->d_reclen;
+		}
+	}
+}
+
+static void remove_leaf(int run_fd, const char *name)
+{
+	(void)remove_cgroup(run_fd, name, 20);
+}
+
 static void sweep_one(int base_fd, const char *name)
 {
 	_cleanup_(fd_closep) int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	char leaf[16];
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return;
 
 	(void)pcore_file_write(fd, "cgroup.kill", "1");
-	for (unsigned i = 0; i < 4096; i++) {
-		(void)snprintf(leaf, sizeof(leaf), "%u", i);
-		if (faccessat(fd, leaf, F_OK, 0) < 0)
-			break;
-		(void)remove_cgroup(fd, leaf, 20);
-	}
+	each_child(fd, "", LEAVES_MAX, remove_leaf);
 	(void)remove_cgroup(base_fd, name, 20);
 }
 
 static void sweep(int base_fd)
 {
-	char buf[4096] __attribute__((aligned(8)));
-	_cleanup_(fd_closep) int fd = -EBADF;
-	int left = SWEEP_MAX;
 	struct stat st;
-	ssize_t n;
 
 	if (fstat(base_fd, &st) == 0 && st.st_nlink == 2)
 		return; /* no cgroup below ours at all */
-	fd = openat(base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while (fd >= 0 && (n = getdents64(fd, buf, sizeof(buf))) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *d = (const void *)(buf + at);
-
-			if (strncmp(d->d_name, "pcore.", 6) == 0 && left-- > 0)
-				sweep_one(base_fd, d->d_name);
-			at += d->d_reclen;
-		}
-	}
+	each_child(base_fd, "pcore.", SWEEP_MAX, sweep_one);
 }
 
 /* Make and lock pcore.PID.N. A sweeper may take it between the two: then the next name does. */
