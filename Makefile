@@ -21,6 +21,7 @@ ALL_TOOLS = prun ppool pqueue ptimer
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
 LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
+MAP_SRC := $(wildcard tools/map/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
@@ -60,7 +61,8 @@ LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 LIB_OBJ := $(call objects,$(LIB_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC))
-ARCHIVES = $(BUILD)/libcli.a $(BUILD)/libpcore.a
+MAP_OBJ := $(call objects,$(MAP_SRC))
+ARCHIVES = $(BUILD)/libmap.a $(BUILD)/libcli.a $(BUILD)/libpcore.a
 
 TOOL_BINS = $(TOOLS:%=$(BUILD)/%)
 UNIT_BINS = $(UNITS:%=$(BUILD)/unit/%)
@@ -103,6 +105,7 @@ $(BUILD)/obj/libcore/sandbox/sandbox.o: GENERATED = -I$(BUILD)/gen
 
 $(BUILD)/libpcore.a: $(LIB_OBJ)
 $(BUILD)/libcli.a: $(CLI_OBJ)
+$(BUILD)/libmap.a: $(MAP_OBJ)
 $(ARCHIVES):
 	@mkdir -p $(@D)
 	$(call say,AR)

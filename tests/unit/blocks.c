@@ -5,9 +5,9 @@
  * What is expected comes from a second, simple reading of the definitions, which sees the whole input at once. The stream
  * is then given in every way that matters: cut in two at each byte, byte by byte, and all at once.
  */
-#include "tools/ppool/blocks.c"
-#include "tools/ppool/ranges.c"
-#include "tools/ppool/records.c"
+#include "tools/map/blocks.c"
+#include "tools/map/ranges.c"
+#include "tools/map/records.c"
 
 #include <sys/mman.h>
 

@@ -2,8 +2,8 @@
 /*
  * govern.c - tests of what holds new jobs back. The kernel's figures are files of the test.
  */
-#include "tools/ppool/cpus.c"
-#include "tools/ppool/govern.c"
+#include "tools/map/cpus.c"
+#include "tools/map/govern.c"
 
 #include "tests/unit/capture.h"
 #include "tests/unit/running.h"
@@ -401,7 +401,7 @@ static void the_file_holds_one_word(void **state)
 	assert_int_equal(prepare_file("12 \r\n\n", &jobs), CLI_GO);
 	assert_int_equal(jobs, 12);
 	assert_int_equal(prepare_file("+0\n", &jobs), CLI_GO);
-	assert_int_equal(jobs, ppool_cpus());
+	assert_int_equal(jobs, map_cpus());
 }
 
 static void expect_bad_file(const char *text, const char *why)

@@ -2,7 +2,7 @@
 /*
  * product.c - tests of the combinations of lists of words.
  */
-#include "tools/ppool/product.c"
+#include "tools/map/product.c"
 
 #include "tests/unit/support.h"
 

@@ -2,7 +2,7 @@
 /*
  * results.c - tests of what jobs write, kept in files.
  */
-#include "tools/ppool/results.c"
+#include "tools/map/results.c"
 
 #include "tests/unit/support.h"
 

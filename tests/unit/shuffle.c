@@ -2,7 +2,7 @@
 /*
  * shuffle.c - tests of the random order.
  */
-#include "tools/ppool/shuffle.c"
+#include "tools/map/shuffle.c"
 
 #include <stdbool.h>
 

@@ -2,9 +2,9 @@
 /*
  * source.c - tests of where ppool's items come from.
  */
-#include "tools/ppool/source.c"
-#include "tools/ppool/product.c"
-#include "tools/ppool/shuffle.c"
+#include "tools/map/source.c"
+#include "tools/map/product.c"
+#include "tools/map/shuffle.c"
 
 #include "tests/unit/capture.h"
 #include "tests/unit/running.h"

@@ -12,7 +12,7 @@
 #include "tools/cli/template.h"
 #include "tools/ppool/client.h"
 #include "tools/ppool/named.h"
-#include "tools/ppool/ppool.h"
+#include "tools/map/map.h"
 
 #define AT(member) offsetof(struct ask_opts, member)
 
@@ -507,7 +507,7 @@ int ppool_resize(int argc, char **argv)
 	uint64_t jobs = 0, value;
 	int status = parse(&o, argc, argv, &how, no_options, 2, 2);
 
-	if (status == CLI_GO && ppool_parse_jobs("jobs", o.words[1], &jobs) != 0)
+	if (status == CLI_GO && map_parse_jobs("jobs", o.words[1], &jobs) != 0)
 		status = CLI_FAILURE;
 	if (status == CLI_GO && jobs > JOBS_MAX)
 		status = cli_opt_bad("jobs", o.words[1], "out of range");

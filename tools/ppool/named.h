@@ -6,7 +6,7 @@
 #define PCORE_PPOOL_NAMED_H
 
 #include "tools/cli/jobopts.h"
-#include "tools/ppool/ppool.h"
+#include "tools/map/map.h"
 
 /* What open says. Strings are borrowed from argv. */
 struct server_opts {

@@ -11,7 +11,7 @@
 #include "tools/cli/detach.h"
 #include "tools/cli/rundir.h"
 #include "tools/ppool/named.h"
-#include "tools/ppool/ppool.h"
+#include "tools/map/map.h"
 
 #define AT(member) offsetof(struct server_opts, member)
 
@@ -102,7 +102,7 @@ void pool_dir_forget(const char *name)
 
 static int set_jobs(void *opts, const char *name, const char *value)
 {
-	return ppool_parse_jobs(name, value, &((struct server_opts *)opts)->jobs);
+	return map_parse_jobs(name, value, &((struct server_opts *)opts)->jobs);
 }
 
 static const struct cli_opt pool_table[] = {
@@ -136,7 +136,7 @@ static int parse_options(struct server_opts *o, int argc, char **argv)
 		return cli_usage("invalid name '%s': letters, digits, and . _ - inside, at most 64", argv[operand]);
 	o->name = argv[operand];
 	if (o->jobs == 0)
-		o->jobs = ppool_cpus();
+		o->jobs = map_cpus();
 	if (o->jobs > JOBS_MAX)
 		o->jobs = JOBS_MAX;
 	if (o->idle_timeout == 0)

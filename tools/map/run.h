@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map.h - a run of ppool map, as those who run it share it.
+ * run.h - a run of map, as those who run it share it.
  */
-#ifndef PCORE_PPOOL_MAP_H
-#define PCORE_PPOOL_MAP_H
+#ifndef PCORE_MAP_RUN_H
+#define PCORE_MAP_RUN_H
 
 #include "tools/cli/signals.h"
 #include "tools/cli/template.h"
-#include "tools/ppool/ppool.h"
+#include "tools/map/map.h"
 
 enum { ENV_EXTRA = 3 };
 

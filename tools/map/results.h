@@ -10,8 +10,8 @@
  *
  * Files are written at once: they are no place that has to be waited for.
  */
-#ifndef PCORE_PPOOL_RESULTS_H
-#define PCORE_PPOOL_RESULTS_H
+#ifndef PCORE_MAP_RESULTS_H
+#define PCORE_MAP_RESULTS_H
 
 #include "libcore/pool/pool.h"
 #include "tools/cli/template.h"

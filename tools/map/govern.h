@@ -9,8 +9,8 @@
  *
  *   FREE  -busy->  HELD  -a job was kept waiting for a second->  TOLD  -not busy->  FREE
  */
-#ifndef PCORE_PPOOL_GOVERN_H
-#define PCORE_PPOOL_GOVERN_H
+#ifndef PCORE_MAP_GOVERN_H
+#define PCORE_MAP_GOVERN_H
 
 #include "libcore/loop/loop.h"
 #include "tools/cli/opts.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * next.c - what ppool map runs next: a job of what the source or the feed has, unless the log of the run that is resumed
+ * next.c - what map runs next: a job of what the source or the feed has, unless the log of the run that is resumed
  * has it already. A dry run prints them here.
  */
-#include "tools/ppool/map.h"
+#include "tools/map/run.h"
 
 enum { TAG_MAX = 4096 };
 

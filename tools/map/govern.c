@@ -5,7 +5,7 @@
  * A trigger of the kernel's pressure files tells when pressure rises, but not when it falls, and not every user may set
  * one. The averages are there for all, are computed every two seconds, and one timer serves them like the other figures.
  */
-#include "tools/ppool/govern.h"
+#include "tools/map/govern.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/ppool/ppool.h"
+#include "tools/map/map.h"
 
 #define INTERVAL_NS (250 * NS_PER_MS)
 #define TELL_AFTER_NS NS_PER_S
@@ -68,7 +68,7 @@ int govern_parse_jobs(const char *text, unsigned cpus, uint64_t *ret)
 static int set_load(void *opts, const char *name, const char *value)
 {
 	struct govern_opts *o = opts;
-	int r = parse_share(value, ppool_cpus(), NUMBER_MAX, &o->load);
+	int r = parse_share(value, map_cpus(), NUMBER_MAX, &o->load);
 
 	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N or N%") : 0;
 }
@@ -337,7 +337,7 @@ int govern_prepare(struct govern *g, uint64_t *ret_jobs)
 		return cli_error("cannot read '%s': %s", why, strerror(-r));
 	if (!file)
 		return CLI_GO;
-	g->cpus = ppool_cpus();
+	g->cpus = map_cpus();
 	r = read_number(file, g->cpus, &g->file_jobs);
 	if (r < 0)
 		return cli_error("cannot take the number of jobs from '%s': %s", file, number_error(r));

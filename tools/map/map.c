@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map.c - ppool map: items from a source become jobs, the pool runs them, the collator prints what they write.
+ * map.c - map: items from a source become jobs, the pool runs them, the collator prints what they write.
  *
  * The three are tied together here and nowhere else. Whatever ends the run (the last job, a signal, a reader that left)
  * only tells the pool; when the pool is idle everything else is cancelled and the loop runs out of work by itself.
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "tools/cli/command.h"
-#include "tools/ppool/map.h"
+#include "tools/map/run.h"
 
 enum { LINGERING = 16, FDS_OURS = 20, FDS_A_JOB = 6 };
 
@@ -571,7 +571,7 @@ static int count_jobs(struct map *m)
 	m->fds_a_job += m->opts->feed.pipe ? FDS_A_JOB + 2 : FDS_A_JOB;
 	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
 	m->n_limits = m->opts->job.n_limits;
-	m->jobs = fit_limits(m, wanted ? wanted : ppool_cpus(), true);
+	m->jobs = fit_limits(m, wanted ? wanted : map_cpus(), true);
 	return CLI_GO;
 }
 
@@ -801,7 +801,7 @@ static int final_status(const struct map *m)
 	return c.failed + m->source.refused > 0 || m->workers.failed ? CLI_NO : CLI_OK;
 }
 
-int ppool_map(struct map_opts *opts)
+int map_run(struct map_opts *opts)
 {
 	struct map m = { .opts = opts, .signals = { .fd = -EBADF, .received = received }, .source = { .fd = -EBADF } };
 	int die_of = 0;

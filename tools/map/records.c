@@ -2,7 +2,7 @@
 /*
  * records.c - what a record is, and where in a run of bytes one ends.
  */
-#include "tools/ppool/records.h"
+#include "tools/map/records.h"
 
 #include <string.h>
 

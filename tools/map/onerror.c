@@ -2,7 +2,7 @@
 /*
  * onerror.c - a command that is run for each job that has failed for good.
  */
-#include "tools/ppool/onerror.h"
+#include "tools/map/onerror.h"
 
 #include <inttypes.h>
 #include <stdio.h>

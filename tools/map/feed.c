@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * feed.c - ppool map --pipe: the input is cut into blocks, which the jobs read from their standard input.
+ * feed.c - map --pipe: the input is cut into blocks, which the jobs read from their standard input.
  */
-#include "tools/ppool/feed.h"
+#include "tools/map/feed.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * A group is a list with those linked to it; its length is that of the shortest. The groups are the digits of a
  * combination's number.
  */
-#include "tools/ppool/product.h"
+#include "tools/map/product.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 /*
  * results.c - what jobs write, kept in files.
  */
-#include "tools/ppool/results.h"
+#include "tools/map/results.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

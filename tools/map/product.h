@@ -7,8 +7,8 @@
  *
  * A combination is found by its number, so that none is ever stored. Pure.
  */
-#ifndef PCORE_PPOOL_PRODUCT_H
-#define PCORE_PPOOL_PRODUCT_H
+#ifndef PCORE_MAP_PRODUCT_H
+#define PCORE_MAP_PRODUCT_H
 
 #include "tools/cli/template.h"
 

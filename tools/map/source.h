@@ -6,15 +6,15 @@
  * On their way they pass these, in this order: lines to skip, empty ones to leave out, the header, the shuffle, the
  * maximum, the group.
  */
-#ifndef PCORE_PPOOL_SOURCE_H
-#define PCORE_PPOOL_SOURCE_H
+#ifndef PCORE_MAP_SOURCE_H
+#define PCORE_MAP_SOURCE_H
 
 #include "libcore/loop/loop.h"
 #include "tools/cli/columns.h"
 #include "tools/cli/items.h"
 #include "tools/cli/opts.h"
 #include "tools/cli/template.h"
-#include "tools/ppool/product.h"
+#include "tools/map/product.h"
 
 /* What the user says about items. Strings are borrowed from argv. */
 struct source_opts {

@@ -4,8 +4,8 @@
  *
  * A pool of its own runs them, a few at a time, beside the jobs. What they write goes to our stderr, by whole lines.
  */
-#ifndef PCORE_PPOOL_ONERROR_H
-#define PCORE_PPOOL_ONERROR_H
+#ifndef PCORE_MAP_ONERROR_H
+#define PCORE_MAP_ONERROR_H
 
 #include "libcore/pool/pool.h"
 #include "tools/cli/template.h"

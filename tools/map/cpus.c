@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/ppool/ppool.h"
+#include "tools/map/map.h"
 
 static unsigned affinity_cpus(void)
 {
@@ -34,7 +34,7 @@ static unsigned quota_of(int dfd, unsigned cpus)
 	return quota < cpus ? (unsigned)quota : cpus;
 }
 
-unsigned ppool_cpus(void)
+unsigned map_cpus(void)
 {
 	unsigned cpus = affinity_cpus();
 	int dfd = pcore_cgroup_open();
@@ -55,9 +55,9 @@ unsigned ppool_cpus(void)
 	return cpus > 0 ? cpus : 1;
 }
 
-int ppool_parse_jobs(const char *name, const char *value, uint64_t *ret)
+int map_parse_jobs(const char *name, const char *value, uint64_t *ret)
 {
-	int r = govern_parse_jobs(value, ppool_cpus(), ret);
+	int r = govern_parse_jobs(value, map_cpus(), ret);
 
 	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N") : 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * workers.c - ppool map --worker.
+ * workers.c - map --worker.
  */
-#include "tools/ppool/workers.h"
+#include "tools/map/workers.h"
 
 #include <inttypes.h>
 #include <stdio.h>

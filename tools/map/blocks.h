@@ -9,10 +9,10 @@
  * A block ends at the last record's end within size bytes, or after per_block records, whichever comes first. A record that
  * is longer than size is a block of its own. The blocks (and the header before them) are together what was put in.
  */
-#ifndef PCORE_PPOOL_BLOCKS_H
-#define PCORE_PPOOL_BLOCKS_H
+#ifndef PCORE_MAP_BLOCKS_H
+#define PCORE_MAP_BLOCKS_H
 
-#include "tools/ppool/records.h"
+#include "tools/map/records.h"
 
 struct chunk;
 

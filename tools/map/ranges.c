@@ -2,7 +2,7 @@
 /*
  * ranges.c - a regular file cut into ranges of whole records.
  */
-#include "tools/ppool/ranges.h"
+#include "tools/map/ranges.h"
 
 #include <string.h>
 #include <sys/stat.h>

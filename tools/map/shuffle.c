@@ -2,7 +2,7 @@
 /*
  * shuffle.c - the shuffle of Fisher and Yates, with the generator SplitMix64.
  */
-#include "tools/ppool/shuffle.h"
+#include "tools/map/shuffle.h"
 
 static uint64_t next_random(uint64_t *state)
 {

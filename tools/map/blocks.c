@@ -2,7 +2,7 @@
 /*
  * blocks.c - a stream of bytes cut into blocks of whole records.
  */
-#include "tools/ppool/blocks.h"
+#include "tools/map/blocks.h"
 
 #include <string.h>
 

@@ -9,8 +9,8 @@
  * A record is never empty, and the last one needs no end. Pure. Only ends that are texts can be found without having seen
  * what stands before: records_are_texts() says so.
  */
-#ifndef PCORE_PPOOL_RECORDS_H
-#define PCORE_PPOOL_RECORDS_H
+#ifndef PCORE_MAP_RECORDS_H
+#define PCORE_MAP_RECORDS_H
 
 #include <regex.h>
 

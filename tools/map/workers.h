@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * workers.h - ppool map --worker: the options, the executor they ask for, and what there is to tell of it.
+ * workers.h - map --worker: the options, the executor they ask for, and what there is to tell of it.
  */
-#ifndef PCORE_PPOOL_WORKERS_H
-#define PCORE_PPOOL_WORKERS_H
+#ifndef PCORE_MAP_WORKERS_H
+#define PCORE_MAP_WORKERS_H
 
 #include "libcore/pool/pool.h"
 #include "tools/cli/collate.h"

@@ -2,8 +2,8 @@
 /*
  * shuffle.h - put numbers in random order: the same seed gives the same order, on every machine. Pure.
  */
-#ifndef PCORE_PPOOL_SHUFFLE_H
-#define PCORE_PPOOL_SHUFFLE_H
+#ifndef PCORE_MAP_SHUFFLE_H
+#define PCORE_MAP_SHUFFLE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,14 +3,14 @@
  * record.h - what a run leaves behind: the log, the results, the commands run for failures; and how a log is resumed.
  *
  * A job is written down when it has finished: its result first, then its line in the log. A job that was cut short, because
- * ppool was ended or halted, is not: a resumed run does it again. All functions take NULL for a run that keeps no record.
+ * the tool was ended or halted, is not: a resumed run does it again. All functions take NULL for a run that keeps no record.
  */
-#ifndef PCORE_PPOOL_RECORD_H
-#define PCORE_PPOOL_RECORD_H
+#ifndef PCORE_MAP_RECORD_H
+#define PCORE_MAP_RECORD_H
 
 #include "tools/cli/opts.h"
 #include "tools/cli/report.h"
-#include "tools/ppool/results.h"
+#include "tools/map/results.h"
 
 struct map_opts;
 struct record;
@@ -80,7 +80,7 @@ bool record_output(struct record *r, struct record_job *j, enum pcore_job_stream
 void record_again(struct record *r, struct record_job *j, const struct pcore_job *job);
 void record_done(struct record *r, struct record_job *j, struct pcore_job *job);
 
-void record_signal(struct record *r, int sig, bool again); /* ppool is to end */
+void record_signal(struct record *r, int sig, bool again); /* we are to end */
 
 /* The pool is idle. True: so are we; else idle() will say so. */
 bool record_close(struct record *r);

@@ -2,7 +2,7 @@
 /*
  * record.c - what a run leaves behind.
  */
-#include "tools/ppool/record.h"
+#include "tools/map/record.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "tools/cli/joblog.h"
-#include "tools/ppool/onerror.h"
-#include "tools/ppool/ppool.h"
+#include "tools/map/onerror.h"
+#include "tools/map/map.h"
 
 #define AT(member) offsetof(struct record_opts, member)
 

@@ -2,7 +2,7 @@
 /*
  * source.c - where items come from.
  */
-#include "tools/ppool/source.h"
+#include "tools/map/source.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "tools/cli/cli.h"
-#include "tools/ppool/shuffle.h"
+#include "tools/map/shuffle.h"
 
 #define AT(member) offsetof(struct source_opts, member)
 

@@ -5,10 +5,10 @@
  * The records' ends are texts. A range ends at the last record's end within size bytes; a record that is longer is a range of
  * its own. What is appended to the file meanwhile is seen at its end.
  */
-#ifndef PCORE_PPOOL_RANGES_H
-#define PCORE_PPOOL_RANGES_H
+#ifndef PCORE_MAP_RANGES_H
+#define PCORE_MAP_RANGES_H
 
-#include "tools/ppool/records.h"
+#include "tools/map/records.h"
 
 struct ranges {
 	const struct records *records; /* borrowed */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * feed.h - ppool map --pipe: the input is cut into blocks, which the jobs read from their standard input.
+ * feed.h - map --pipe: the input is cut into blocks, which the jobs read from their standard input.
  *
  * A stream is read into memory, one block ahead of the jobs. Of a regular file only the bytes around the ends of blocks are
  * read, and the jobs get ranges of it. With --round-robin the jobs (consumers) stay and get one block after the other:
@@ -10,13 +10,13 @@
  *
  * A consumer that leaves gets no more; a block that it has not begun to read goes to another one.
  */
-#ifndef PCORE_PPOOL_FEED_H
-#define PCORE_PPOOL_FEED_H
+#ifndef PCORE_MAP_FEED_H
+#define PCORE_MAP_FEED_H
 
 #include "libcore/pool/pool.h"
 #include "tools/cli/opts.h"
-#include "tools/ppool/blocks.h"
-#include "tools/ppool/ranges.h"
+#include "tools/map/blocks.h"
+#include "tools/map/ranges.h"
 
 /* Strings are borrowed from argv. */
 struct feed_opts {
