@@ -13,72 +13,80 @@ common_setup() {
 	PATH="$PCORE_BUILD:$PATH"
 	cd "$BATS_TEST_TMPDIR" || return 1
 	as_user=(env)
-	fds_before=$(count_fds)
-	leaves_before=$(leaves)
+	find_leaves
+	leaves_before=${leaves[*]}
 	scratch=
 }
 
 common_teardown() {
-	local left
 	[ -z "$scratch" ] || rm -rf "$scratch"
 	if ! wait_for 2 nothing_left; then
-		mapfile -t left < <(leftovers)
 		echo "processes left behind:"
 		ps -o pid,ppid,stat,args -p "${left[*]}"
 		kill -KILL "${left[@]}"
 		return 1
 	fi
-	# a skip opens some of its own
-	[ -n "${BATS_TEST_SKIPPED-}" ] || [ "$(count_fds)" -le "$fds_before" ] || { echo "descriptors: $fds_before before, $(count_fds) after"; return 1; }
-	wait_for 2 no_new_leaf || { echo "control groups left behind: $(new_leaves)"; return 1; }
+	wait_for 2 no_new_leaf || { echo "control groups left behind: ${leaves[*]}"; return 1; }
 }
 
-count_fds() {
-	local fds=("/proc/$$/fd/"*)
-	echo "${#fds[@]}"
+# These run for every test, so they start as few programs as they can and answer in variables.
+
+# left: the pids of what carries our PCORE_TEST_ID. The program that looks must not carry it itself, not for a moment.
+find_leftovers() {
+	mapfile -t left < <(
+		id=$PCORE_TEST_ID
+		unset PCORE_TEST_ID
+		exec grep -lzx "PCORE_TEST_ID=$id" /proc/[0-9]*/environ 2>/dev/null
+	)
+	left=("${left[@]//[!0-9]/}")
 }
 
-# The programs that look must not carry it themselves, not for a moment.
-leftovers() (
-	id=$PCORE_TEST_ID
-	unset PCORE_TEST_ID
-	grep -lzx "PCORE_TEST_ID=$id" /proc/[0-9]*/environ 2>/dev/null | tr -cd '0-9\n'
-)
+nothing_left() {
+	find_leftovers
+	[ "${#left[@]}" = 0 ]
+}
 
 # Nothing is left right now.
 leaves_nothing() {
-	local left
-	mapfile -t left < <(leftovers)
-	[ "${#left[@]}" = 0 ] || { ps -o pid,ppid,stat,etimes,args -p "${left[*]}"; return 1; }
+	nothing_left || { ps -o pid,ppid,stat,etimes,args -p "${left[*]}"; return 1; }
 }
 
-nothing_left() { [ -z "$(leftovers)" ]; }
-
-# The directory of our own control group in a cgroup2 mount, or nothing.
-own_cgroup() {
-	local path
-	path=$(sed -n 's/^0:://p' /proc/self/cgroup)
+# cgroup: the directory of our own control group in a cgroup2 mount, or nothing.
+find_cgroup() {
+	local line path='' fields
+	cgroup=
+	while read -r line; do
+		[[ $line != 0::* ]] || path=${line#0::}
+	done </proc/self/cgroup
 	[ -n "$path" ] || return 0
-	awk -v own="$path" '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5 own; exit } }' \
-		/proc/self/mountinfo
+	while read -r line; do
+		[[ $line == *' - cgroup2 '* ]] || continue
+		read -ra fields <<<"$line"
+		cgroup=${fields[4]}$path
+		break
+	done </proc/self/mountinfo
 }
 
-leaves() {
-	local dir
-	dir=$(own_cgroup)
-	[ -z "$dir" ] || find "$dir" -maxdepth 1 -name 'pcore.*' 2>/dev/null | sort
+# leaves: the leaves there are.
+find_leaves() {
+	find_cgroup
+	leaves=()
+	[ -z "$cgroup" ] || leaves=("${cgroup%/}"/pcore.*)
+	[ "${#leaves[@]}" != 1 ] || [ -e "${leaves[0]}" ] || leaves=()
 }
 
-# Leaves that were not there before and whose tool has ended (others may be somebody else's). The name holds the pid.
-new_leaves() {
-	local leaf pid
-	leaves | comm -13 <(echo "$leaves_before") - | while read -r leaf; do
+# leaves: none is left of those that were not there before and whose tool has ended (others may be somebody else's). The name
+# holds the pid.
+no_new_leaf() {
+	local leaf pid new=()
+	find_leaves
+	for leaf in "${leaves[@]}"; do
 		pid=${leaf##*/pcore.}
-		[ -e "/proc/${pid%%.*}" ] || [ ! -e "$leaf" ] || echo "$leaf"
+		[[ " $leaves_before " == *" $leaf "* ]] || [ -e "/proc/${pid%%.*}" ] || [ ! -e "$leaf" ] || new+=("$leaf")
 	done
+	leaves=("${new[@]}")
+	[ "${#leaves[@]}" = 0 ]
 }
-
-no_new_leaf() { [ -z "$(new_leaves)" ]; }
 
 # wait_for SECONDS COMMAND...: until the command succeeds, with a ceiling.
 wait_for() {
@@ -174,10 +182,9 @@ user_setup() {
 need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
 need_cgroup() {
-	local dir
 	need_root
-	dir=$(own_cgroup)
-	[ -w "${dir:-/none}/cgroup.procs" ] || skip "needs a writable cgroup2 mount"
+	find_cgroup
+	[ -w "${cgroup:-/none}/cgroup.procs" ] || skip "needs a writable cgroup2 mount"
 }
 
 need_pidns() { unshare --user --map-root-user --pid --fork true 2>/dev/null || skip "needs user and PID namespaces"; }
