@@ -16,6 +16,10 @@ struct pcore_queue_ops {
 	int (*ack)(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 	int (*nack)(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
 	int (*touch)(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
+	int (*bury)(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
+	int (*dead)(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
+	int (*revive)(struct pcore_queue *q, uint64_t id);
+	int (*discard)(struct pcore_queue *q, uint64_t id);
 	int (*close)(struct pcore_queue *q, bool drop);
 	int (*join)(struct pcore_queue *q, int64_t deadline_ns);
 	int (*poll)(struct pcore_queue *q, const _Atomic bool *stop, int64_t deadline_ns);
@@ -30,5 +34,8 @@ struct pcore_queue {
 
 int pcore_queue_memory_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
 int pcore_queue_memory_open(struct pcore_queue **ret, int dfd, const char *name);
+
+int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
+int pcore_queue_durable_open(struct pcore_queue **ret, int dfd, const char *name);
 
 #endif

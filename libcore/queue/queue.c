@@ -96,6 +96,26 @@ int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int6
 	return q->ops->touch(q, id, attempt, lease_ns);
 }
 
+int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len)
+{
+	return q->ops->bury(q, id, attempt, reason, len < PCORE_REASON_MAX ? len : PCORE_REASON_MAX);
+}
+
+int pcore_queue_dead(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf)
+{
+	return q->ops->dead(q, after, ret, buf);
+}
+
+int pcore_queue_revive(struct pcore_queue *q, uint64_t id)
+{
+	return q->ops->revive(q, id);
+}
+
+int pcore_queue_discard(struct pcore_queue *q, uint64_t id)
+{
+	return q->ops->discard(q, id);
+}
+
 int pcore_queue_close(struct pcore_queue *q, bool drop)
 {
 	return q->ops->close(q, drop);

@@ -2,9 +2,10 @@
 /*
  * queue.h - queues of items between programs: put, get, leases, join, close.
  *
- * A queue is known by its file. What is behind it is a table of operations (ops.h); there is one kind so far, the memory
- * queue, which is a ring (libcore/ipc/ring.h) and lost at reboot. Whoever uses a queue may be killed at any moment: an item
- * that a put has returned for stays in the queue until it is taken or acknowledged.
+ * A queue is known by its file. What is behind it is a table of operations (ops.h). There are two kinds: the memory queue, a
+ * file, which is a ring (libcore/ipc/ring.h) and lost at reboot; and the durable queue, a directory, which is a log
+ * (libcore/store/store.h) with an index in shared memory. Whoever uses a queue may be killed at any moment: an item that a
+ * put has returned for stays in the queue until it is taken, acknowledged or dropped.
  *
  * A queue's handle may be used by several threads at once. Items, ways to take and their results are those of ring.h:
  * deadline_ns is on CLOCK_MONOTONIC, 0 does not wait (-EAGAIN), INT64_MAX waits for ever.
@@ -20,19 +21,34 @@
 
 struct pcore_queue;
 
-/* 0 takes the default; the defaults are ring.h's. */
+enum pcore_queue_sync { PCORE_QUEUE_ALWAYS, PCORE_QUEUE_INTERVAL, PCORE_QUEUE_NONE };
+
+enum { PCORE_REASON_MAX = 255 }; /* bytes of why an item is dead */
+
+/* 0 takes the default; a memory queue's are ring.h's, a durable one has no limit but max_item, 64 MiB. */
 struct pcore_queue_spec {
 	enum pcore_order order;
 	uint64_t max_bytes, max_items, max_item;
+	bool durable;
+	enum pcore_queue_sync sync; /* of a durable queue: when a put is on disk as it returns, as in store.h */
+	int64_t interval_ns;
 };
 
 struct pcore_queue_stat {
 	struct pcore_queue_spec spec; /* as it is in force */
-	uint64_t ready, leased, delayed, bytes;
+	uint64_t ready, leased, delayed, dead, bytes;
 	uint64_t puts, gets, acks, returns, recoveries;
 	int64_t age_ns;
 	bool closed;
-	const char *durability; /* "none": lost at reboot */
+	const char *durability; /* "none": lost at reboot; "always", "interval", "unsynced" */
+};
+
+/* A dead item: nobody gets it until it is revived. Valid as long as the buffer it was read into. */
+struct pcore_dead {
+	struct pcore_item item;
+	const char *reason;
+	size_t reason_len;
+	int64_t died_ns; /* realtime */
 };
 
 /* Make a queue. -EEXIST, -EINVAL (limits that contradict each other), -ENOSPC, -errno. */
@@ -60,6 +76,17 @@ int pcore_queue_put_all(struct pcore_queue *q, struct pcore_item *items, size_t 
 int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 int pcore_queue_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
 int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
+
+/* End a lease by setting the item aside, among the dead, for a reason (cut at PCORE_REASON_MAX bytes). Dead items keep their
+ * place in memory and their key; join does not wait for them, and a closed queue is drained in spite of them. As ack. */
+int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
+
+/* The dead item with the smallest id above `after': 1, 0 when there is none, -errno. Its bytes are appended to buf. */
+int pcore_queue_dead(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
+
+/* Make a dead item ready, with no attempt behind it (also in a closed queue); drop it. -ENOENT: no item with this id is dead. */
+int pcore_queue_revive(struct pcore_queue *q, uint64_t id);
+int pcore_queue_discard(struct pcore_queue *q, uint64_t id);
 
 int pcore_queue_close(struct pcore_queue *q, bool drop);
 int pcore_queue_join(struct pcore_queue *q, int64_t deadline_ns);
