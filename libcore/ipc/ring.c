@@ -17,10 +17,16 @@ static bool closed(struct pcore_ring *r)
 	return ring_read(&r->h->closed) != 0;
 }
 
+/* Items that somebody may wait for: all but the dead ones. */
+static uint64_t alive(struct pcore_ring *r)
+{
+	return ring_read(&r->h->n_items) - r->h->n_dead;
+}
+
 /* Nothing is in it, and nothing will be. */
 static bool over(struct pcore_ring *r)
 {
-	return closed(r) && ring_read(&r->h->n_items) == 0;
+	return closed(r) && alive(r) == 0;
 }
 
 /* Items were added, or the end has come: tell who waits to get. Before the commit. */
@@ -30,15 +36,21 @@ static void wake_getters(struct pcore_ring *r)
 	ring_wake(r, RING_POLL);
 }
 
-/* n items are about to go: tell who waits for room, for the last one to be gone, for the end. Before the commit. */
-static void wake_for_gone(struct pcore_ring *r, uint64_t n)
+/* n items are about to go or to die: tell who waits for the last one to be gone, for the end. Before the commit. */
+static void wake_at_end(struct pcore_ring *r, uint64_t n)
 {
-	ring_wake(r, RING_PUT);
-	if (ring_read(&r->h->n_items) > n)
+	if (alive(r) > n)
 		return;
 	ring_wake(r, RING_JOIN);
 	if (closed(r))
 		wake_getters(r);
+}
+
+/* n items are about to go: tell who waits for room, too. */
+static void wake_for_gone(struct pcore_ring *r, uint64_t n)
+{
+	ring_wake(r, RING_PUT);
+	wake_at_end(r, n);
 }
 
 /* An item becomes due earlier than any other: who sleeps until something is due has to know. Before the commit. */
@@ -68,15 +80,18 @@ static void end_lease(struct pcore_ring *r, uint32_t i)
 }
 
 /* Back to the ready ones, or there for the first time: at its place by order. */
-static void make_ready(struct pcore_ring *r, uint32_t i)
+static void make_ready_as(struct pcore_ring *r, uint32_t i, uint32_t attempt)
 {
-	uint64_t s = ring_state(r, i);
-
 	ring_unplace(r, i);
-	if (ring_kind(s) == RING_LEASED)
+	if (ring_kind(ring_state(r, i)) == RING_LEASED)
 		end_lease(r, i);
 	ring_ready_insert(r, i, false);
-	ring_commit(r, i, RING_READY, ring_attempt(s), 0);
+	ring_commit(r, i, RING_READY, attempt, 0);
+}
+
+static void make_ready(struct pcore_ring *r, uint32_t i)
+{
+	make_ready_as(r, i, ring_attempt(ring_state(r, i)));
 }
 
 /* Whoever sleeps until an item is due wakes by itself, so nobody has to be told here. */
@@ -198,6 +213,7 @@ static int stage(struct pcore_ring *r, struct pcore_item *item, uint32_t *ret)
 	head->id = item->id;
 	head->len = (uint32_t)item->len;
 	head->key_len = (uint16_t)item->key_len;
+	head->reason_len = 0;
 	head->priority = item->priority;
 	if (ring_bytes_write(r, i, item) < 0)
 		return -EBADMSG;
@@ -432,7 +448,7 @@ static int find_lease(struct pcore_ring *r, uint64_t id, uint32_t attempt, uint3
 
 	mature(r);
 	i = ring_id_find(r, id);
-	if (!i)
+	if (!i || ring_kind(ring_state(r, i)) != RING_LEASED)
 		return -ENOENT;
 	if (ring_attempt(ring_state(r, i)) != attempt)
 		return -ESTALE;
@@ -509,6 +525,148 @@ int pcore_ring_touch(struct pcore_ring *r, uint64_t id, uint32_t attempt, int64_
 	return e;
 }
 
+int pcore_ring_untake(struct pcore_ring *r, uint64_t id, uint32_t attempt)
+{
+	uint32_t i;
+	int e = ring_lock(r);
+
+	if (e < 0)
+		return e;
+
+	e = find_lease(r, id, attempt, &i);
+	if (e == 0) {
+		wake_getters(r);
+		make_ready_as(r, i, attempt - 1);
+	}
+	ring_unlock(r);
+	return e;
+}
+
+/* ---- dead items ---- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+int pcore_ring_bury(struct pcore_ring *r, uint64_t id, uint32_t attempt, const char *reason, size_t len)
+{
+	struct ring_head *head;
+	uint32_t i;
+	int e = ring_lock(r);
+
+	if (e < 0)
+		return e;
+
+	e = find_lease(r, id, attempt, &i);
+	if (e == 0) {
+		len = least(least(len, PCORE_REASON_MAX), r->max_bytes - ring_read(&r->h->bytes));
+		e = ring_reason_write(r, i, reason, len);
+	}
+	if (e == 0) {
+		head = ring_head(r, i);
+		ring_add(&r->h->bytes, len);
+		ring_unplace(r, i);
+		end_lease(r, i);
+		head->holder = (uint64_t)pcore_clock_ns(CLOCK_REALTIME); /* a death here: a holder that is not there */
+		wake_at_end(r, 1);
+		ring_dead_insert(r, i);
+		ring_commit(r, i, RING_DEAD, attempt, 0);
+	}
+	ring_unlock(r);
+	return e;
+}
+
+static uint32_t dead_after(const struct pcore_ring *r, uint64_t after)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = r->h->dead.first; i; i = ring_head(r, i)->next)
+		if (ring_head(r, i)->id > after && (!best || ring_head(r, i)->id < ring_head(r, best)->id))
+			best = i;
+	return best;
+}
+
+static int copy_dead(struct pcore_ring *r, uint32_t i, struct pcore_dead *ret, struct pcore_buf *buf)
+{
+	const struct ring_head *head = ring_head(r, i);
+	int e = copy_out(r, i, &ret->item, buf);
+
+	if (e == 0)
+		e = pcore_buf_reserve(buf, (size_t)head->reason_len + 1);
+	if (e == 0)
+		e = ring_bytes_read(r, i, (size_t)head->key_len + head->len, buf->data + buf->len, head->reason_len);
+	if (e < 0)
+		return e;
+	buf->data[buf->len + head->reason_len] = '\0';
+	buf->len += (size_t)head->reason_len + 1;
+	ret->reason_len = head->reason_len;
+	ret->died_ns = (int64_t)head->holder;
+	return 1;
+}
+
+int pcore_ring_dead(struct pcore_ring *r, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf)
+{
+	size_t start = buf->len;
+	uint32_t i;
+	int e = ring_lock(r);
+
+	if (e < 0)
+		return e;
+
+	i = dead_after(r, after);
+	if (i)
+		e = copy_dead(r, i, ret, buf);
+	ring_unlock(r);
+	if (e > 0) {
+		ret->item.data = buf->data + start;
+		ret->reason = buf->data + start + ret->item.len + 1;
+	}
+	return e;
+}
+
+static int find_dead(struct pcore_ring *r, uint64_t id, uint32_t *ret)
+{
+	*ret = ring_id_find(r, id);
+	return *ret && ring_kind(ring_state(r, *ret)) == RING_DEAD ? 0 : -ENOENT;
+}
+
+int pcore_ring_revive(struct pcore_ring *r, uint64_t id)
+{
+	uint32_t i;
+	int e = ring_lock(r);
+
+	if (e < 0)
+		return e;
+
+	e = find_dead(r, id, &i);
+	if (e == 0) {
+		wake_getters(r);
+		ring_wake(r, RING_PUT); /* the room of the reason */
+		make_ready_as(r, i, 0);
+		ring_reason_free(r, i);
+	}
+	ring_unlock(r);
+	return e;
+}
+
+int pcore_ring_discard(struct pcore_ring *r, uint64_t id)
+{
+	uint32_t i;
+	int e = ring_lock(r);
+
+	if (e < 0)
+		return e;
+
+	e = find_dead(r, id, &i);
+	if (e == 0) {
+		ring_wake(r, RING_PUT);
+		gone(r, i);
+	}
+	ring_unlock(r);
+	return e;
+}
+
 /* ---- the ring as a whole ---- */
 
 int pcore_ring_close(struct pcore_ring *r, bool drop)
@@ -536,7 +694,7 @@ int pcore_ring_close(struct pcore_ring *r, bool drop)
 static int join_now(struct pcore_ring *r, void *arg)
 {
 	(void)arg;
-	if (ring_read(&r->h->n_items) == 0)
+	if (alive(r) == 0)
 		return 0;
 	mature(r);
 	reap(r);
@@ -587,7 +745,8 @@ int pcore_ring_stat(struct pcore_ring *r, struct pcore_ring_stat *ret)
 		.spec = { r->order, r->max_bytes, r->max_items, r->max_item },
 		.ready = ring_read(&h->n_ready),
 		.leased = h->n_leased,
-		.delayed = ring_read(&h->n_items) - ring_read(&h->n_ready) - h->n_leased,
+		.delayed = alive(r) - ring_read(&h->n_ready) - h->n_leased,
+		.dead = h->n_dead,
 		.bytes = ring_read(&h->bytes),
 		.puts = h->counts.puts,
 		.gets = h->counts.gets,

@@ -10,7 +10,7 @@
  * The algorithm
  *   1. Everything is read and written under one process-shared robust lock.
  *   2. The truth is: the state words, next_id and closed, and for each item whose state word says that it is there the cell
- *      that word belongs to. All else - free cells, order, keys, due times, counters - is derived from these.
+ *      that word belongs to (of a dead one the reason too, which stands behind its bytes). All else - free cells, order, keys, due times, counters - is derived from these.
  *   3. Each change of the truth is one store of 64 bits, and comes after everything it makes visible has been written: a
  *      put writes the item into free cells, then stores its state word. Two items change at once only when one replaces the
  *      other: the new one's state word names the old one's cell, and whoever sees that finishes the work.
@@ -41,6 +41,7 @@ enum pcore_order { PCORE_FIFO, PCORE_LIFO, PCORE_PRIORITY };
 
 enum {
 	PCORE_KEY_MAX = 1024,
+	PCORE_REASON_MAX = 255, /* bytes of why an item is dead */
 	PCORE_RING_TAKE_MAX = 4096, /* items that one call puts or takes at most */
 };
 
@@ -56,6 +57,14 @@ struct pcore_item {
 	int64_t delay_ns;  /* put: not to be had before that much time has passed */
 };
 
+/* A dead item: nobody gets it until it is revived. Valid as long as the buffer it was read into. */
+struct pcore_dead {
+	struct pcore_item item;
+	const char *reason;
+	size_t reason_len;
+	int64_t died_ns; /* realtime */
+};
+
 /* 0 takes the default. */
 struct pcore_ring_spec {
 	enum pcore_order order;
@@ -66,9 +75,9 @@ struct pcore_ring_spec {
 
 struct pcore_ring_stat {
 	struct pcore_ring_spec spec; /* as it is in force */
-	uint64_t ready, leased, delayed;
+	uint64_t ready, leased, delayed, dead;
 	uint64_t bytes;
-	uint64_t puts, gets, acks, returns; /* so far; returns: by nack, by time or by a holder's death */
+	uint64_t puts, gets, acks, returns; /* so far; returns: leases that ended by anything but ack */
 	uint64_t recoveries;		    /* times that somebody died with the lock */
 	int64_t age_ns;
 	bool closed;
@@ -100,7 +109,7 @@ struct pcore_take {
 
 /* Take up to n items and wait for the first. Their bytes are appended to buf, one after the other with a NUL behind each
  * (which is not counted); items[] points there until buf changes. The number (>= 1), or -EAGAIN (empty, deadline 0),
- * -ETIMEDOUT, -ESHUTDOWN (closed, and no item is left that could come back), -ENOMEM, -ENOBUFS (over buf's limit), -EBADMSG. */
+ * -ETIMEDOUT, -ESHUTDOWN (closed, and no item is left that could come back by itself), -ENOMEM, -ENOBUFS (over buf's limit), -EBADMSG. */
 int pcore_ring_get(struct pcore_ring *r, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
 	int64_t deadline_ns);
 
@@ -113,10 +122,27 @@ int pcore_ring_ack(struct pcore_ring *r, uint64_t id, uint32_t attempt);
 int pcore_ring_nack(struct pcore_ring *r, uint64_t id, uint32_t attempt, int64_t delay_ns);
 int pcore_ring_touch(struct pcore_ring *r, uint64_t id, uint32_t attempt, int64_t lease_ns);
 
-/* No more puts. drop: no more of what is in it either, leased items included. */
+/* End a lease as if it had never been: the item is ready again and has one attempt less behind it. Only for the holder, who
+ * did nothing with the item: whoever takes it next has a lease of the same name. As ack. */
+int pcore_ring_untake(struct pcore_ring *r, uint64_t id, uint32_t attempt);
+
+/* End a lease by setting the item aside, among the dead, with a reason (cut at PCORE_REASON_MAX bytes). A dead item has its
+ * place and its key in the ring as before, and its reason counts in max_bytes (it is cut where there is no room); but nobody
+ * waits for it: to join, and to the getters of a closed ring, it is not there. As ack. */
+int pcore_ring_bury(struct pcore_ring *r, uint64_t id, uint32_t attempt, const char *reason, size_t len);
+
+/* The dead item with the smallest id above `after': 1, 0 when there is none, -EBADMSG or as pcore_buf_add(). Its bytes and
+ * its reason are appended to buf, with a NUL behind each. */
+int pcore_ring_dead(struct pcore_ring *r, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
+
+/* Make a dead item ready, with no attempt behind it, also in a closed ring; drop one. -ENOENT: no item with this id is dead. */
+int pcore_ring_revive(struct pcore_ring *r, uint64_t id);
+int pcore_ring_discard(struct pcore_ring *r, uint64_t id);
+
+/* No more puts. drop: no more of what is in it either, leased and dead items included. */
 int pcore_ring_close(struct pcore_ring *r, bool drop);
 
-/* Wait until no item is left, taken or acked: 0, -EAGAIN, -ETIMEDOUT, -EBADMSG. */
+/* Wait until no item is left but dead ones: 0, -EAGAIN, -ETIMEDOUT, -EBADMSG. */
 int pcore_ring_join(struct pcore_ring *r, int64_t deadline_ns);
 
 /* Wait until a get would not: 0, -EAGAIN, -ETIMEDOUT, -EBADMSG; -ECANCELED after pcore_ring_cancel() with the same stop. */

@@ -3,7 +3,7 @@
  * ring_index.c - what a ring derives from its items: free cells, order, due times, keys and ids.
  *
  * Items that are ready stand in a list as they were put (a queue or a stack, no search at all) or, when they came back, were
- * delayed or have priorities, in a heap; the top is the better one of the two. Nothing here is needed to tell what is in the
+ * delayed or have priorities, in a heap; the top is the better one of the two. Dead ones are in a list as well. Nothing here is needed to tell what is in the
  * ring, so nothing here has to be right after a death.
  */
 #include <string.h>
@@ -32,23 +32,32 @@ static void free_cell(struct pcore_ring *r, uint32_t i)
 	r->h->free = i;
 }
 
+static uint64_t stored(const struct ring_head *head)
+{
+	return (uint64_t)head->key_len + head->len + head->reason_len;
+}
+
 static uint32_t cells_after_head(const struct ring_head *head)
 {
-	uint64_t bytes = (uint64_t)head->key_len + head->len;
+	uint64_t bytes = stored(head);
 
 	return bytes <= RING_INLINE ? 0 : (uint32_t)((bytes - RING_INLINE + RING_CELL - 1) / RING_CELL);
 }
 
-static void cells_free(struct pcore_ring *r, uint32_t i)
+/* Free n cells of a chain. */
+static void chain_free(struct pcore_ring *r, uint32_t part, uint32_t n)
 {
-	uint32_t part = ring_head(r, i)->first, n = cells_after_head(ring_head(r, i));
-
 	for (; n > 0 && part != 0 && part < r->n_cells; n--) {
 		uint32_t next = r->link[part];
 
 		free_cell(r, part);
 		part = next;
 	}
+}
+
+static void cells_free(struct pcore_ring *r, uint32_t i)
+{
+	chain_free(r, ring_head(r, i)->first, cells_after_head(ring_head(r, i)));
 	free_cell(r, i);
 }
 
@@ -121,6 +130,42 @@ int ring_bytes_write(struct pcore_ring *r, uint32_t i, const struct pcore_item *
 	if (w.link != &ring_head(r, i)->first)
 		*w.link = 0;
 	return n;
+}
+
+/* What a death on the way leaves is no part of a leased item, and its cells are free when all is derived. */
+int ring_reason_write(struct pcore_ring *r, uint32_t i, const char *reason, size_t len)
+{
+	struct ring_head *head = ring_head(r, i);
+	struct writer w = { r->cell[i].bytes, RING_INLINE, &head->first };
+	uint64_t skip = stored(head);
+	int n;
+
+	while (skip > w.room) {
+		uint32_t part = *w.link;
+
+		if (part == 0 || part >= r->n_cells)
+			return -EBADMSG;
+		skip -= w.room;
+		w = (struct writer){ r->cell[part].more, RING_CELL, &r->link[part] };
+	}
+	w.at += skip;
+	w.room -= skip;
+	n = write_bytes(r, &w, (const unsigned char *)reason, len);
+	head->reason_len = (uint8_t)len;
+	return n;
+}
+
+void ring_reason_free(struct pcore_ring *r, uint32_t i)
+{
+	struct ring_head *head = ring_head(r, i);
+	uint32_t n = cells_after_head(head), kept, part = head->first;
+
+	ring_add(&r->h->bytes, -(uint64_t)head->reason_len);
+	head->reason_len = 0;
+	kept = cells_after_head(head);
+	for (uint32_t k = 0; k < kept && part != 0 && part < r->n_cells; k++)
+		part = r->link[part];
+	chain_free(r, part, n - kept);
 }
 
 /* ---- heaps ---- */
@@ -220,25 +265,23 @@ static void heap_remove(struct pcore_ring *r, struct heap p, uint32_t i)
 
 /* ---- order ---- */
 
-static void list_append(struct pcore_ring *r, uint32_t i)
+static void list_append(struct pcore_ring *r, struct ring_list *list, uint32_t i)
 {
-	struct ring_header *h = r->h;
-
 	ring_head(r, i)->next = 0;
-	ring_head(r, i)->prev = h->list_last;
-	if (h->list_last)
-		ring_head(r, h->list_last)->next = i;
+	ring_head(r, i)->prev = list->last;
+	if (list->last)
+		ring_head(r, list->last)->next = i;
 	else
-		h->list_first = i;
-	h->list_last = i;
+		list->first = i;
+	list->last = i;
 }
 
-static void list_remove(struct pcore_ring *r, uint32_t i)
+static void list_remove(struct pcore_ring *r, struct ring_list *list, uint32_t i)
 {
 	struct ring_head *head = ring_head(r, i);
 
-	*(head->prev ? &ring_head(r, head->prev)->next : &r->h->list_first) = head->next;
-	*(head->next ? &ring_head(r, head->next)->prev : &r->h->list_last) = head->prev;
+	*(head->prev ? &ring_head(r, head->prev)->next : &list->first) = head->next;
+	*(head->next ? &ring_head(r, head->next)->prev : &list->last) = head->prev;
 }
 
 void ring_ready_insert(struct pcore_ring *r, uint32_t i, bool newest)
@@ -246,7 +289,7 @@ void ring_ready_insert(struct pcore_ring *r, uint32_t i, bool newest)
 	bool list = newest && r->order != PCORE_PRIORITY;
 
 	if (list)
-		list_append(r, i);
+		list_append(r, &r->h->list, i);
 	else
 		heap_insert(r, ready_heap(r), i);
 	ring_head(r, i)->place = list ? RING_IN_LIST : RING_IN_READY;
@@ -255,7 +298,7 @@ void ring_ready_insert(struct pcore_ring *r, uint32_t i, bool newest)
 
 uint32_t ring_ready_top(const struct pcore_ring *r)
 {
-	uint32_t from_list = r->order == PCORE_LIFO ? r->h->list_last : r->h->list_first;
+	uint32_t from_list = r->order == PCORE_LIFO ? r->h->list.last : r->h->list.first;
 	uint32_t from_heap = r->h->n_heap ? r->ready[0] : 0;
 
 	if (!from_list || !from_heap)
@@ -269,23 +312,36 @@ void ring_due_insert(struct pcore_ring *r, uint32_t i)
 	ring_head(r, i)->place = RING_IN_DUE;
 }
 
+void ring_dead_insert(struct pcore_ring *r, uint32_t i)
+{
+	list_append(r, &r->h->dead, i);
+	ring_id_insert(r, i);
+	ring_head(r, i)->place = RING_IN_DEAD;
+	r->h->n_dead++;
+}
+
 void ring_unplace(struct pcore_ring *r, uint32_t i)
 {
 	switch ((enum ring_place)ring_head(r, i)->place) {
 	case RING_IN_LIST:
-		list_remove(r, i);
+		list_remove(r, &r->h->list, i);
+		ring_add(&r->h->n_ready, UINT64_MAX);
 		break;
 	case RING_IN_READY:
 		heap_remove(r, ready_heap(r), i);
+		ring_add(&r->h->n_ready, UINT64_MAX);
 		break;
 	case RING_IN_DUE:
 		heap_remove(r, due_heap(r), i);
 		break;
+	case RING_IN_DEAD:
+		list_remove(r, &r->h->dead, i);
+		ring_id_remove(r, i);
+		r->h->n_dead--;
+		break;
 	case RING_NOWHERE:
-		return;
+		break;
 	}
-	if (ring_head(r, i)->place != RING_IN_DUE)
-		ring_add(&r->h->n_ready, UINT64_MAX);
 	ring_head(r, i)->place = RING_NOWHERE;
 }
 
@@ -373,11 +429,6 @@ uint32_t ring_id_find(const struct pcore_ring *r, uint64_t id)
 
 /* ---- all of an item, all of the ring ---- */
 
-static uint64_t stored(const struct ring_head *head)
-{
-	return (uint64_t)head->key_len + head->len;
-}
-
 void ring_forget(struct pcore_ring *r, uint32_t i, enum ring_kind was)
 {
 	struct ring_head *head = ring_head(r, i);
@@ -398,7 +449,7 @@ void ring_forget(struct pcore_ring *r, uint32_t i, enum ring_kind was)
 
 static bool is_item(enum ring_kind kind)
 {
-	return kind == RING_READY || kind == RING_DELAYED || kind == RING_LEASED;
+	return kind == RING_READY || kind == RING_DELAYED || kind == RING_LEASED || kind == RING_DEAD;
 }
 
 /* Finish what was half done: a replaced item goes when its successor is there, all items go when the ring was dropped. */
@@ -425,9 +476,11 @@ static void finish_commits(struct pcore_ring *r)
 /* Mark the cells that an item is made of. */
 static int mark_parts(struct pcore_ring *r, uint32_t i)
 {
-	const struct ring_head *head = ring_head(r, i);
+	struct ring_head *head = ring_head(r, i);
 	uint32_t part = head->first;
 
+	if (ring_kind(ring_state(r, i)) != RING_DEAD)
+		head->reason_len = 0;
 	if (head->len > RING_ITEM_LIMIT || head->key_len > PCORE_KEY_MAX || stored(head) > r->max_bytes)
 		return -EBADMSG;
 	for (uint32_t n = cells_after_head(head); n > 0; n--) {
@@ -446,6 +499,8 @@ static void derive_item(struct pcore_ring *r, uint32_t i)
 
 	if (kind == RING_READY)
 		ring_ready_insert(r, i, false);
+	else if (kind == RING_DEAD)
+		ring_dead_insert(r, i);
 	else
 		ring_due_insert(r, i);
 	if (kind == RING_LEASED) {
@@ -468,8 +523,9 @@ static void forget_all(struct pcore_ring *r)
 	atomic_store(&h->n_ready, 0);
 	atomic_store(&h->n_items, 0);
 	atomic_store(&h->bytes, 0);
-	h->n_leased = h->n_held = 0;
-	h->free = h->list_first = h->list_last = h->n_heap = h->n_due = 0;
+	h->n_leased = h->n_held = h->n_dead = 0;
+	h->free = h->n_heap = h->n_due = 0;
+	h->list = h->dead = (struct ring_list){ 0 };
 	memset(r->keys, 0, size);
 	memset(r->ids, 0, size);
 }

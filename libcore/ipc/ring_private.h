@@ -19,7 +19,7 @@
 #define RING_MAGIC "PCORERNG"
 
 enum {
-	RING_VERSION = 1,
+	RING_VERSION = 2,
 	RING_CELL = 128,
 	RING_INLINE = 64,
 	RING_ITEM_LIMIT = INT32_MAX, /* bytes of one item, key included */
@@ -31,25 +31,27 @@ enum ring_kind {
 	RING_READY,
 	RING_DELAYED, /* until due */
 	RING_LEASED,  /* until due */
+	RING_DEAD,
 	RING_MARK,    /* a part of an item, while all is derived anew */
 };
 
-enum ring_place { RING_NOWHERE, RING_IN_LIST, RING_IN_READY, RING_IN_DUE };
+enum ring_place { RING_NOWHERE, RING_IN_LIST, RING_IN_READY, RING_IN_DUE, RING_IN_DEAD };
 
-/* Truth of an item: id, due, lease_ns, holder, len, key_len, priority, first and the bytes. */
+/* Truth of an item: id, due, lease_ns, holder, len, key_len, reason_len, priority, first and the bytes. */
 struct ring_head {
 	uint64_t id;
 	int64_t due;	  /* DELAYED, LEASED: until then; READY: of no meaning */
 	int64_t lease_ns; /* LEASED: what it was given last */
-	uint64_t holder;  /* LEASED: start time << 22 | pid, or 0 */
+	uint64_t holder;  /* LEASED: start time << 22 | pid, or 0; DEAD: the (real) time of that */
 	uint32_t len;	  /* without the key, which comes first in the bytes */
 	uint32_t priority;
 	uint32_t first; /* the second cell of the bytes */
-	uint32_t next;	/* in the list */
-	uint32_t prev;	/* in the list; in a heap: the position */
+	uint32_t next;	/* in a list */
+	uint32_t prev;	/* in a list; in a heap: the position */
 	uint32_t key_next, id_next;
 	uint16_t key_len;
-	uint16_t place;
+	uint8_t reason_len; /* DEAD: it comes last in the bytes */
+	uint8_t place;
 };
 
 struct ring_cell {
@@ -77,6 +79,10 @@ struct ring_counts {
 	uint64_t puts, gets, acks, returns, recoveries;
 };
 
+struct ring_list {
+	uint32_t first, last;
+};
+
 struct ring_header {
 	char magic[8];
 	uint32_t version, header_size;
@@ -90,12 +96,13 @@ struct ring_header {
 	_Atomic uint64_t closed;		 /* truth: 0, RING_CLOSED or RING_DROPPED */
 	/* hints for those that have not the lock */
 	alignas(RING_CELL) _Atomic uint64_t n_ready;
-	_Atomic uint64_t n_items; /* ready, delayed and leased */
+	_Atomic uint64_t n_items; /* ready, delayed, leased and dead */
 	_Atomic uint64_t bytes;
 	uint64_t n_leased, n_held; /* held: leased with a holder */
+	uint64_t n_dead;
 	uint64_t fresh;		   /* cells from here on have never been used; never goes down */
 	uint32_t free;		   /* used before; chained by their links */
-	uint32_t list_first, list_last;
+	struct ring_list list, dead;
 	uint32_t n_heap, n_due;
 	struct ring_counts counts;
 	alignas(RING_CELL) struct ring_wait wait[RING_GATES];
@@ -195,6 +202,7 @@ static inline uint32_t ring_due_top(const struct pcore_ring *r)
 {
 	return r->h->n_due ? r->due[0] : 0;
 }
+void ring_dead_insert(struct pcore_ring *r, uint32_t i);
 void ring_unplace(struct pcore_ring *r, uint32_t i); /* from the list or heap it is in */
 
 void ring_key_insert(struct pcore_ring *r, uint32_t i);
@@ -206,6 +214,11 @@ uint32_t ring_id_find(const struct pcore_ring *r, uint64_t id);
 /* The item's bytes from `skip' on (the key comes first). 0 or -EBADMSG. */
 int ring_bytes_read(const struct pcore_ring *r, uint32_t i, size_t skip, void *dst, size_t len);
 int ring_bytes_write(struct pcore_ring *r, uint32_t i, const struct pcore_item *item);
+
+/* The reason behind the bytes of an item, before the commit that makes it dead. 0 or -EBADMSG. Its cells free again, after
+ * the commit that made it ready. */
+int ring_reason_write(struct pcore_ring *r, uint32_t i, const char *reason, size_t len);
+void ring_reason_free(struct pcore_ring *r, uint32_t i);
 
 /* After the commit that made an item of this kind go: out of all indexes, its cells free. */
 void ring_forget(struct pcore_ring *r, uint32_t i, enum ring_kind was);

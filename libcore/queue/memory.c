@@ -51,6 +51,31 @@ static int memory_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, in
 	return pcore_ring_touch(ring_of(q), id, attempt, lease_ns);
 }
 
+static int memory_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt)
+{
+	return pcore_ring_untake(ring_of(q), id, attempt);
+}
+
+static int memory_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len)
+{
+	return pcore_ring_bury(ring_of(q), id, attempt, reason, len);
+}
+
+static int memory_dead(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf)
+{
+	return pcore_ring_dead(ring_of(q), after, ret, buf);
+}
+
+static int memory_revive(struct pcore_queue *q, uint64_t id)
+{
+	return pcore_ring_revive(ring_of(q), id);
+}
+
+static int memory_discard(struct pcore_queue *q, uint64_t id)
+{
+	return pcore_ring_discard(ring_of(q), id);
+}
+
 static int memory_close(struct pcore_queue *q, bool drop)
 {
 	return pcore_ring_close(ring_of(q), drop);
@@ -84,6 +109,7 @@ static int memory_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
 		.ready = s.ready,
 		.leased = s.leased,
 		.delayed = s.delayed,
+		.dead = s.dead,
 		.bytes = s.bytes,
 		.puts = s.puts,
 		.gets = s.gets,
@@ -105,6 +131,11 @@ static const struct pcore_queue_ops memory_ops = {
 	.ack = memory_ack,
 	.nack = memory_nack,
 	.touch = memory_touch,
+	.untake = memory_untake,
+	.bury = memory_bury,
+	.dead = memory_dead,
+	.revive = memory_revive,
+	.discard = memory_discard,
 	.close = memory_close,
 	.join = memory_join,
 	.poll = memory_poll,

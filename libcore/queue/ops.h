@@ -16,6 +16,7 @@ struct pcore_queue_ops {
 	int (*ack)(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 	int (*nack)(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
 	int (*touch)(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
+	int (*untake)(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 	int (*bury)(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
 	int (*dead)(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
 	int (*revive)(struct pcore_queue *q, uint64_t id);

@@ -96,6 +96,11 @@ int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int6
 	return q->ops->touch(q, id, attempt, lease_ns);
 }
 
+int pcore_queue_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt)
+{
+	return q->ops->untake(q, id, attempt);
+}
+
 int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len)
 {
 	return q->ops->bury(q, id, attempt, reason, len < PCORE_REASON_MAX ? len : PCORE_REASON_MAX);

@@ -23,8 +23,6 @@ struct pcore_queue;
 
 enum pcore_queue_sync { PCORE_QUEUE_ALWAYS, PCORE_QUEUE_INTERVAL, PCORE_QUEUE_NONE };
 
-enum { PCORE_REASON_MAX = 255 }; /* bytes of why an item is dead */
-
 /* 0 takes the default; a memory queue's are ring.h's, a durable one has no limit but max_item, 64 MiB. */
 struct pcore_queue_spec {
 	enum pcore_order order;
@@ -41,14 +39,6 @@ struct pcore_queue_stat {
 	int64_t age_ns;
 	bool closed;
 	const char *durability; /* "none": lost at reboot; "always", "interval", "unsynced" */
-};
-
-/* A dead item: nobody gets it until it is revived. Valid as long as the buffer it was read into. */
-struct pcore_dead {
-	struct pcore_item item;
-	const char *reason;
-	size_t reason_len;
-	int64_t died_ns; /* realtime */
 };
 
 /* Make a queue. -EEXIST, -EINVAL (limits that contradict each other), -ENOSPC, -errno. */
@@ -77,8 +67,12 @@ int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 int pcore_queue_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
 int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
 
+/* End a lease as if it had never been: for the holder who did nothing with the item. As ack. */
+int pcore_queue_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt);
+
 /* End a lease by setting the item aside, among the dead, for a reason (cut at PCORE_REASON_MAX bytes). Dead items keep their
- * place in memory and their key; join does not wait for them, and a closed queue is drained in spite of them. As ack. */
+ * place in the queue's limits and their key; join does not wait for them, and a closed queue is drained in spite of them. As
+ * ack. */
 int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
 
 /* The dead item with the smallest id above `after': 1, 0 when there is none, -errno. Its bytes are appended to buf. */

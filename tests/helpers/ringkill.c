@@ -3,11 +3,11 @@
  * ringkill - kill users of a ring at random moments, many times, and see that nothing is torn, lost or stuck.
  * Usage: ringkill FILE KILLS fifo|lifo|priority MAX_ITEMS take|lease [SEED]
  *
- * Some processes put items, some take them (not with `lease'), some lease and acknowledge them; one after the other is
- * killed and replaced.
+ * Some processes put items, some take them (not with `lease'), some lease and acknowledge them, bury some and revive others;
+ * one after the other is killed and replaced.
  * What a put has returned for must be taken once. A table in shared memory says what was put and what was taken:
  *
- *   torn        an item whose bytes are not what its first ones say: never
+ *   torn        an item whose bytes are not what its first ones say, or a reason that nobody gave: never
  *   lost        put, and never seen again: at most one batch for each taker that died between its get and its note of it,
  *               and none with leases alone
  *   twice       seen again: only with leases, by one that died between its note and its ack
@@ -46,6 +46,7 @@ struct table {
 
 static struct table *t;
 static const char *file;
+static char reason[PCORE_REASON_MAX];
 static bool leases_only;
 static uint64_t state; /* of the random numbers */
 
@@ -133,6 +134,50 @@ static void note(const struct pcore_item *item)
 	atomic_fetch_add(&t->moved, 1);
 }
 
+static bool read_dead(struct pcore_ring *r, struct pcore_dead *d, struct pcore_buf *buf)
+{
+	int n;
+
+	pcore_buf_clear(buf);
+	n = pcore_ring_dead(r, 0, d, buf);
+	if (n < 0)
+		atomic_fetch_add(&t->wrong, 1);
+	for (size_t i = 0; n > 0 && i < d->reason_len; i++)
+		if (d->reason[i] != reason[i])
+			atomic_fetch_add(&t->torn, 1);
+	return n > 0;
+}
+
+static void end_lease(struct pcore_ring *r, const struct pcore_item *item)
+{
+	switch (rnd(24)) {
+	case 0:
+		(void)pcore_ring_nack(r, item->id, item->attempt, 0);
+		break;
+	case 1:
+		(void)pcore_ring_nack(r, item->id, item->attempt, NS_PER_MS);
+		break;
+	case 2:
+		(void)pcore_ring_untake(r, item->id, item->attempt);
+		break;
+	case 3:
+		(void)pcore_ring_bury(r, item->id, item->attempt, reason, rnd(sizeof(reason)));
+		break;
+	default:
+		note(item);
+		(void)pcore_ring_ack(r, item->id, item->attempt);
+		break;
+	}
+}
+
+static void revive_one(struct pcore_ring *r, struct pcore_buf *buf)
+{
+	struct pcore_dead d;
+
+	if (read_dead(r, &d, buf))
+		(void)pcore_ring_revive(r, d.item.id);
+}
+
 static void take_items(unsigned worker, bool lease)
 {
 	struct pcore_take how = { .lease = lease, .lease_ns = 20 * NS_PER_MS };
@@ -151,16 +196,14 @@ static void take_items(unsigned worker, bool lease)
 				atomic_fetch_add(&t->wrong, 1);
 			break;
 		}
-		for (int i = 0; i < n; i++) {
-			if (lease && rnd(8) == 0) {
-				(void)pcore_ring_nack(r, items[i].id, items[i].attempt, rnd(2) ? NS_PER_MS : 0);
-				continue;
-			}
-			note(&items[i]);
+		for (int i = 0; i < n; i++)
 			if (lease)
-				(void)pcore_ring_ack(r, items[i].id, items[i].attempt);
-		}
+				end_lease(r, &items[i]);
+			else
+				note(&items[i]);
 		atomic_store(&t->unsure[worker], false);
+		if (lease)
+			revive_one(r, &buf);
 	}
 	atomic_store(&t->unsure[worker], false);
 	_exit(0);
@@ -249,6 +292,20 @@ static void kill_them(struct pcore_ring *r, uint32_t kills, struct outcome *o)
 		o->stuck += !reap(pids[i]);
 }
 
+/* The dead are the last to be seen. */
+static void empty(struct pcore_ring *r)
+{
+	struct pcore_buf buf = PCORE_BUF_INIT(0);
+	struct pcore_dead d;
+
+	while (read_dead(r, &d, &buf)) {
+		note(&d.item);
+		if (pcore_ring_discard(r, d.item.id) < 0)
+			atomic_fetch_add(&t->wrong, 1);
+	}
+	pcore_buf_done(&buf);
+}
+
 static void count(struct outcome *o)
 {
 	for (uint32_t life = 0; life < o->lives; life++)
@@ -286,7 +343,10 @@ int main(int argc, char **argv)
 		return 125;
 	}
 	r = open_ring();
+	for (size_t i = 0; i < sizeof(reason); i++)
+		reason[i] = (char)('a' + i % 23);
 	kill_them(r, (uint32_t)kills, &o);
+	empty(r);
 	count(&o);
 	e = pcore_ring_stat(r, &s);
 	pcore_ring_free(r);
@@ -294,6 +354,6 @@ int main(int argc, char **argv)
 	printf("%" PRIu64 " kills, %" PRIu64 " of them with the lock, %" PRIu64 " items moved; torn %u, lost %" PRIu64
 	       " (up to %u may be), twice %" PRIu64 ", stuck %u, wrong %u, left %" PRIu64 "; seed %" PRIu64 "\n",
 		kills, s.recoveries, atomic_load(&t->moved), t->torn, o.lost, o.lost_max, o.twice, o.stuck, t->wrong,
-		s.ready + s.leased + s.delayed, seed);
-	return e < 0 || t->torn || o.lost > o.lost_max || o.twice > kills * BATCH || o.stuck || t->wrong || s.ready + s.leased + s.delayed > 0;
+		s.ready + s.leased + s.delayed + s.dead, seed);
+	return e < 0 || t->torn || o.lost > o.lost_max || o.twice > kills * BATCH || o.stuck || t->wrong || s.ready + s.leased + s.delayed + s.dead > 0;
 }

@@ -2,7 +2,8 @@
 /*
  * ring.pml - the model of a ring's lock, commit, wake-up and death (points 3 to 6 of libcore/ipc/ring.h), for spin.
  *
- * Putters put an item each, takers take for ever; any of them may be killed between any two steps, KILLS of them at most.
+ * An item is there or it is not: ready, delayed, leased and dead are values of one word, changed by one store. Putters put an
+ * item each, takers take for ever; any of them may be killed between any two steps, KILLS of them at most.
  * When nobody can do anything any more, there must be no item that a living taker could have: no wake-up is lost. What a put
  * returned for was taken or is there: no item is lost but in the hands of a dead taker.
  *

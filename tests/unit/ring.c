@@ -324,6 +324,190 @@ static void a_touch_gives_a_lease_its_time_again(void **state)
 	done(r);
 }
 
+static void an_untaken_item_was_never_leased(void **state)
+{
+	struct pcore_ring *r = make(&(struct pcore_ring_spec){ 0 });
+	struct pcore_take lease = { .lease = true, .lease_ns = NS_PER_S };
+	struct pcore_item item;
+
+	(void)state;
+	put(r, "a");
+	put(r, "b");
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_string_equal(get_as(r, &lease, &item, 0), "a");
+		assert_int_equal(item.attempt, 1);
+		assert_int_equal(pcore_ring_untake(r, item.id, item.attempt), 0);
+	}
+	assert_int_equal(pcore_ring_untake(r, item.id, item.attempt), -ENOENT);
+	assert_int_equal(stat_of(r).ready, 2);
+	assert_int_equal(stat_of(r).leased, 0);
+	done(r);
+}
+
+/* The dead item after this one, as "ID DATA: REASON", or "". */
+static const char *dead_after(struct pcore_ring *r, uint64_t after)
+{
+	static char text[1024];
+	struct pcore_buf buf = PCORE_BUF_INIT(0);
+	int64_t now = pcore_clock_ns(CLOCK_REALTIME);
+	struct pcore_dead d;
+	int n;
+
+	assert_int_equal(pcore_buf_add(&buf, "before", 6), 0);
+	n = pcore_ring_dead(r, after, &d, &buf);
+	assert_in_range(n, 0, 1);
+	text[0] = '\0';
+	if (n > 0) {
+		assert_int_equal(strlen(d.item.data), d.item.len);
+		assert_int_equal(strlen(d.reason), d.reason_len);
+		assert_in_range(d.died_ns, now - 60 * NS_PER_S, now);
+		snprintf(text, sizeof(text), "%u %s: %s", (unsigned)d.item.id, (const char *)d.item.data, d.reason);
+	}
+	pcore_buf_done(&buf);
+	return text;
+}
+
+/* Put and lease s, and bury it. */
+static struct pcore_item bury(struct pcore_ring *r, const char *s, const char *reason)
+{
+	struct pcore_take lease = { .lease = true, .lease_ns = NS_PER_S };
+	struct pcore_item item;
+
+	assert_int_equal(put(r, s), 1);
+	assert_string_equal(get_as(r, &lease, &item, 0), s);
+	assert_int_equal(pcore_ring_bury(r, item.id, item.attempt, reason, strlen(reason)), 0);
+	return item;
+}
+
+static void a_buried_item_is_dead_until_it_is_revived_or_dropped(void **state)
+{
+	struct pcore_ring *r = make(&(struct pcore_ring_spec){ 0 });
+	struct pcore_take lease = { .lease = true, .lease_ns = NS_PER_S };
+	struct pcore_item item;
+
+	(void)state;
+	item = bury(r, "a", "exit 7");
+	bury(r, "b", "");
+	bury(r, "c", "SIGKILL");
+	assert_int_equal(get_error(r, 0), -EAGAIN);
+	assert_int_equal(stat_of(r).dead, 3);
+	assert_int_equal(stat_of(r).delayed + stat_of(r).ready + stat_of(r).leased, 0);
+	assert_int_equal(stat_of(r).bytes, 3 + 6 + 7);
+	assert_int_equal(pcore_ring_ack(r, item.id, item.attempt), -ENOENT);
+	assert_int_equal(pcore_ring_bury(r, item.id, item.attempt, "again", 5), -ENOENT);
+	assert_string_equal(dead_after(r, 0), "1 a: exit 7");
+	assert_string_equal(dead_after(r, 1), "2 b: ");
+	assert_string_equal(dead_after(r, 2), "3 c: SIGKILL");
+	assert_string_equal(dead_after(r, 3), "");
+
+	assert_int_equal(pcore_ring_revive(r, 2), 0);
+	assert_int_equal(pcore_ring_revive(r, 2), -ENOENT);
+	assert_int_equal(pcore_ring_discard(r, 2), -ENOENT);
+	assert_int_equal(pcore_ring_discard(r, 99), -ENOENT);
+	assert_string_equal(get_as(r, &lease, &item, 0), "b");
+	assert_int_equal(item.attempt, 1);
+	assert_int_equal(pcore_ring_bury(r, item.id, 2, "", 0), -ESTALE);
+	assert_int_equal(pcore_ring_bury(r, item.id, 1, "later", 5), 0);
+	assert_string_equal(dead_after(r, 1), "2 b: later");
+	assert_int_equal(pcore_ring_discard(r, 1), 0);
+	assert_string_equal(dead_after(r, 0), "2 b: later");
+	assert_int_equal(pcore_ring_close(r, true), 0);
+	assert_string_equal(dead_after(r, 0), "");
+	assert_int_equal(stat_of(r).dead + stat_of(r).bytes, 0);
+	done(r);
+}
+
+static void a_reason_is_kept_behind_an_item_of_every_length(void **state)
+{
+	struct pcore_ring *r = make(&(struct pcore_ring_spec){ 0 });
+	struct pcore_take lease = { .lease = true, .lease_ns = NS_PER_S };
+	struct pcore_buf buf = PCORE_BUF_INIT(0);
+	char data[500], reason[300];
+	struct pcore_item item;
+	struct pcore_dead d;
+
+	(void)state;
+	memset(data, 'd', sizeof(data));
+	for (size_t i = 0; i < sizeof(reason); i++)
+		reason[i] = (char)('a' + i % 23);
+	for (size_t len = 0; len < sizeof(data); len++) {
+		size_t want = len * 7 % sizeof(reason);
+
+		assert_int_equal(put_item(r, (struct pcore_item){ .data = data, .len = len, .key = "key", .key_len = len % 4 }), 1);
+		pcore_buf_clear(&buf);
+		assert_int_equal(pcore_ring_get(r, &item, 1, &lease, &buf, 0), 1);
+		assert_int_equal(pcore_ring_bury(r, item.id, item.attempt, reason, want), 0);
+		pcore_buf_clear(&buf);
+		assert_int_equal(pcore_ring_dead(r, 0, &d, &buf), 1);
+		assert_int_equal(d.item.len, len);
+		assert_memory_equal(d.item.data, data, len);
+		assert_int_equal(d.reason_len, want < PCORE_REASON_MAX ? want : PCORE_REASON_MAX);
+		assert_memory_equal(d.reason, reason, d.reason_len);
+		assert_int_equal(pcore_ring_revive(r, d.item.id), 0);
+		assert_int_equal(stat_of(r).bytes, len + len % 4);
+		pcore_buf_clear(&buf);
+		assert_int_equal(pcore_ring_get(r, &item, 1, &gone, &buf, 0), 1);
+		assert_memory_equal(item.data, data, len);
+	}
+	assert_int_equal(stat_of(r).bytes, 0);
+	pcore_buf_done(&buf);
+	done(r);
+}
+
+static void dead_items_take_room_and_their_reasons_are_cut_to_what_there_is(void **state)
+{
+	struct pcore_ring *r = make(&(struct pcore_ring_spec){ .max_items = 3, .max_bytes = 20 });
+	struct pcore_item again = { .data = "x", .len = 1, .key = "k", .key_len = 1 };
+
+	(void)state;
+	bury(r, "0123456789", "because");
+	bury(r, "a", "reason");
+	assert_string_equal(dead_after(r, 0), "1 0123456789: because");
+	assert_string_equal(dead_after(r, 1), "2 a: re");
+	assert_int_equal(put(r, "b"), -EAGAIN);
+	assert_int_equal(put(r, ""), 1);
+	assert_int_equal(put(r, ""), -EAGAIN);
+	assert_int_equal(pcore_ring_revive(r, 1), 0);
+	assert_int_equal(stat_of(r).bytes, 13);
+	assert_int_equal(put(r, ""), -EAGAIN); /* by their number */
+	assert_int_equal(pcore_ring_discard(r, 2), 0);
+	assert_int_equal(put_item(r, again), 1);
+	done(r);
+}
+
+static void a_dead_item_holds_its_key(void **state)
+{
+	struct pcore_ring *r = make(&(struct pcore_ring_spec){ 0 });
+	struct pcore_take lease = { .lease = true, .lease_ns = NS_PER_S };
+	struct pcore_item item = { .data = "x", .len = 1, .key = "k", .key_len = 1 }, taken;
+
+	(void)state;
+	assert_int_equal(put_item(r, item), 1);
+	assert_string_equal(get_as(r, &lease, &taken, 0), "x");
+	assert_int_equal(pcore_ring_bury(r, taken.id, taken.attempt, "why", 3), 0);
+	assert_int_equal(put_item(r, item), -EEXIST);
+	assert_int_equal(pcore_ring_put(r, &item, 1, true, 0), 1);
+	assert_string_equal(dead_after(r, 0), "");
+	assert_int_equal(stat_of(r).ready, 1);
+	assert_int_equal(stat_of(r).bytes, 2);
+	done(r);
+}
+
+static void nobody_waits_for_the_dead(void **state)
+{
+	struct pcore_ring *r = make(&(struct pcore_ring_spec){ 0 });
+
+	(void)state;
+	bury(r, "a", "why");
+	assert_int_equal(pcore_ring_join(r, 0), 0);
+	assert_int_equal(pcore_ring_close(r, false), 0);
+	assert_int_equal(get_error(r, in_ms(20000)), -ESHUTDOWN);
+	assert_int_equal(pcore_ring_revive(r, 1), 0);
+	assert_int_equal(pcore_ring_join(r, 0), -EAGAIN);
+	assert_string_equal(get(r), "a");
+	done(r);
+}
+
 static void delayed_items_come_when_they_are_due(void **state)
 {
 	struct pcore_ring *r = make(&(struct pcore_ring_spec){ 0 });
@@ -520,6 +704,42 @@ static void a_poll_takes_nothing_and_can_be_cancelled(void **state)
 
 /* ---- files ---- */
 
+static void *joiner(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)pcore_ring_join(shared, in_ms(20000));
+}
+
+static void *getter(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)get_error(shared, in_ms(20000));
+}
+
+/* Whether they sleep already or come later, they have to see the end. */
+static void the_last_death_wakes_who_waits_for_the_end(void **state)
+{
+	struct pcore_take lease = { .lease = true, .lease_ns = INT64_MAX };
+	struct pcore_item item;
+	pthread_t join, take;
+	void *result;
+
+	(void)state;
+	shared = make(&(struct pcore_ring_spec){ 0 });
+	put(shared, "a");
+	assert_string_equal(get_as(shared, &lease, &item, 0), "a");
+	assert_int_equal(pcore_ring_close(shared, false), 0);
+	assert_int_equal(pthread_create(&join, NULL, joiner, NULL), 0);
+	assert_int_equal(pthread_create(&take, NULL, getter, NULL), 0);
+	usleep(20000); /* most likely they sleep */
+	assert_int_equal(pcore_ring_bury(shared, item.id, item.attempt, "why", 3), 0);
+	pthread_join(join, &result);
+	assert_int_equal((intptr_t)result, 0);
+	pthread_join(take, &result);
+	assert_int_equal((intptr_t)result, -ESHUTDOWN);
+	done(shared);
+}
+
 static void a_ring_is_made_once_and_found_again(void **state)
 {
 	struct pcore_ring *r = make(&(struct pcore_ring_spec){ .max_items = 7, .max_bytes = 70, .order = PCORE_LIFO }), *again = NULL;
@@ -615,6 +835,12 @@ int main(void)
 		TEST(a_key_is_in_use_until_its_item_is_gone),
 		TEST(a_lease_ends_by_ack_nack_or_time),
 		TEST(a_touch_gives_a_lease_its_time_again),
+		TEST(an_untaken_item_was_never_leased),
+		TEST(a_buried_item_is_dead_until_it_is_revived_or_dropped),
+		TEST(a_reason_is_kept_behind_an_item_of_every_length),
+		TEST(dead_items_take_room_and_their_reasons_are_cut_to_what_there_is),
+		TEST(a_dead_item_holds_its_key),
+		TEST(nobody_waits_for_the_dead),
 		TEST(delayed_items_come_when_they_are_due),
 		TEST(many_returned_items_keep_their_order),
 		TEST(a_closed_ring_drains_and_ends),
@@ -622,6 +848,7 @@ int main(void)
 		TEST(waits_end_at_the_deadline),
 		TEST(many_threads_pass_everything_once),
 		TEST(a_poll_takes_nothing_and_can_be_cancelled),
+		TEST(the_last_death_wakes_who_waits_for_the_end),
 		TEST(a_ring_is_made_once_and_found_again),
 		TEST(what_is_no_ring_is_not_mapped),
 		TEST(no_room_on_the_disk_leaves_no_file),
