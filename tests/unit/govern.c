@@ -2,7 +2,6 @@
 /*
  * govern.c - tests of what holds new jobs back. The kernel's figures are files of the test.
  */
-#include "tools/map/cpus.c"
 #include "tools/map/govern.c"
 
 #include "tests/unit/capture.h"
@@ -114,20 +113,20 @@ static void a_number_of_jobs_is_a_number_a_share_or_so_many_more(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(govern_parse_jobs(bad[i], 4, &n), -EINVAL);
-	assert_int_equal(govern_parse_jobs("0", 4, &n), -ERANGE);
-	assert_int_equal(govern_parse_jobs("0%", 4, &n), -ERANGE);
-	assert_int_equal(govern_parse_jobs("1000000001", 4, &n), -ERANGE);
+		assert_int_equal(cli_parse_jobs(bad[i], 4, &n), -EINVAL);
+	assert_int_equal(cli_parse_jobs("0", 4, &n), -ERANGE);
+	assert_int_equal(cli_parse_jobs("0%", 4, &n), -ERANGE);
+	assert_int_equal(cli_parse_jobs("1000000001", 4, &n), -ERANGE);
 	assert_int_equal(n, 7);
-	assert_int_equal(govern_parse_jobs("3", 4, &n), 0);
+	assert_int_equal(cli_parse_jobs("3", 4, &n), 0);
 	assert_int_equal(n, 3);
-	assert_int_equal(govern_parse_jobs("150%", 4, &n), 0);
+	assert_int_equal(cli_parse_jobs("150%", 4, &n), 0);
 	assert_int_equal(n, 6);
-	assert_int_equal(govern_parse_jobs("1%", 4, &n), 0);
+	assert_int_equal(cli_parse_jobs("1%", 4, &n), 0);
 	assert_int_equal(n, 1);
-	assert_int_equal(govern_parse_jobs("+0", 4, &n), 0);
+	assert_int_equal(cli_parse_jobs("+0", 4, &n), 0);
 	assert_int_equal(n, 4);
-	assert_int_equal(govern_parse_jobs("+2", 4, &n), 0);
+	assert_int_equal(cli_parse_jobs("+2", 4, &n), 0);
 	assert_int_equal(n, 6);
 }
 
@@ -401,7 +400,7 @@ static void the_file_holds_one_word(void **state)
 	assert_int_equal(prepare_file("12 \r\n\n", &jobs), CLI_GO);
 	assert_int_equal(jobs, 12);
 	assert_int_equal(prepare_file("+0\n", &jobs), CLI_GO);
-	assert_int_equal(jobs, map_cpus());
+	assert_int_equal(jobs, cli_cpus());
 }
 
 static void expect_bad_file(const char *text, const char *why)

@@ -190,22 +190,21 @@ static bool missing_interpreter(
 	return true;
 }
 
-static void exec_error(const struct pcore_err *err, const char *command)
+static void exec_text(char *buf, size_t size, const struct pcore_err *err, const char *command)
 {
 	const char *why = strerror(-err->code), *interpreter;
 	char line[256];
 
 	if (err->code == -ENOEXEC)
-		cli_error("cannot run '%s': %s (a script needs a first line like #!/bin/sh)",
-			command, why);
+		snprintf(buf, size, "cannot run '%s': %s (a script needs a first line like #!/bin/sh)", command, why);
 	else if (err->code == -ENOENT && strchr(err->subject, '/') &&
 		 missing_interpreter(err->subject, line, &interpreter))
-		cli_error("cannot run '%s': interpreter '%s': %s", command, interpreter, why);
+		snprintf(buf, size, "cannot run '%s': interpreter '%s': %s", command, interpreter, why);
 	else
-		cli_error("cannot run '%s': %s", command, why);
+		snprintf(buf, size, "cannot run '%s': %s", command, why);
 }
 
-int cli_spawn_error(const struct pcore_err *err, const char *command)
+void cli_spawn_text(char *buf, size_t size, const struct pcore_err *err, const char *command)
 {
 	const struct step_words *w;
 
@@ -214,12 +213,19 @@ int cli_spawn_error(const struct pcore_err *err, const char *command)
 
 	w = &step_words[err->step];
 	if (err->step == PCORE_STEP_EXEC || !w->words)
-		exec_error(err, command ? command : err->subject);
+		exec_text(buf, size, err, command ? command : err->subject);
 	else if (w->quote && err->subject[0])
-		cli_error("cannot %s %s%s%s: %s", w->words, w->quote, err->subject, w->quote,
-			strerror(-err->code));
+		snprintf(buf, size, "cannot %s %s%s%s: %s", w->words, w->quote, err->subject, w->quote, strerror(-err->code));
 	else
-		cli_error("cannot %s: %s", w->words, strerror(-err->code));
+		snprintf(buf, size, "cannot %s: %s", w->words, strerror(-err->code));
+}
+
+int cli_spawn_error(const struct pcore_err *err, const char *command)
+{
+	char text[MESSAGE_MAX];
+
+	cli_spawn_text(text, sizeof(text), err, command);
+	(void)cli_error("%s", text);
 	return cli_spawn_status(err);
 }
 

@@ -52,7 +52,8 @@ int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * 127 or 126 for the exec step (ENOENT, ENOTDIR: 127; with the interpreter named when the file itself is there; ENOEXEC
  * has a hint), else 125. command is argv[0]. */
 int cli_spawn_error(const struct pcore_err *err, const char *command);
-/* The same status without the message. */
+/* The message alone, without the tool's name and as it is, cut to size; the status alone. */
+void cli_spawn_text(char *buf, size_t size, const struct pcore_err *err, const char *command);
 int cli_spawn_status(const struct pcore_err *err);
 
 /* Print text to stdout (for --help and --version): CLI_OK, or CLI_FAILURE after a message when it cannot be written. */

@@ -21,54 +21,16 @@
 /* Workers do a million jobs a second; a process takes about as long as this to start. */
 #define LOOK_AGAIN_NS NS_PER_MS
 
-enum { PROC_TEXT_MAX = 8192, WHY_MAX = 128, SIZE_TEXT_MAX = 48, JOBS_TEXT_MAX = 24, NUMBER_MAX = 1000000000 };
+enum { PROC_TEXT_MAX = 8192, WHY_MAX = 128, SIZE_TEXT_MAX = 48, JOBS_TEXT_MAX = 24 };
 
 static const char *const resources[GOVERN_RESOURCES] = { "cpu", "memory", "io" };
 
 /* ---- options ---- */
 
-/* A number, or with % that share of the CPUs. */
-static int parse_share(const char *text, unsigned cpus, uint64_t max, uint64_t *ret)
-{
-	size_t len = strlen(text);
-	char word[JOBS_TEXT_MAX];
-	uint64_t n;
-	int r;
-
-	if (len == 0 || len >= sizeof(word))
-		return -EINVAL;
-	if (text[len - 1] != '%')
-		return pcore_parse_u64(text, 1, max, ret);
-
-	memcpy(word, text, len);
-	word[len - 1] = '\0';
-	r = pcore_parse_u64(word, 1, 100000, &n);
-	if (r < 0)
-		return r;
-
-	n = n * cpus / 100;
-	*ret = n > 0 ? n : 1;
-	return 0;
-}
-
-int govern_parse_jobs(const char *text, unsigned cpus, uint64_t *ret)
-{
-	uint64_t n;
-	int r;
-
-	if (text[0] != '+')
-		return parse_share(text, cpus, NUMBER_MAX, ret);
-
-	r = pcore_parse_u64(text + 1, 0, JOBS_MAX, &n);
-	if (r == 0)
-		*ret = n + cpus;
-	return r;
-}
-
 static int set_load(void *opts, const char *name, const char *value)
 {
 	struct govern_opts *o = opts;
-	int r = parse_share(value, map_cpus(), NUMBER_MAX, &o->load);
+	int r = cli_parse_share(value, cli_cpus(), &o->load);
 
 	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N or N%") : 0;
 }
@@ -263,7 +225,7 @@ static int read_number(const char *path, unsigned cpus, uint64_t *ret)
 	while (n > 0 && strchr(" \t\r\n", text[n - 1]))
 		n--;
 	text[n] = '\0';
-	return strlen(text) == (size_t)n ? govern_parse_jobs(text, cpus, ret) : -EINVAL;
+	return strlen(text) == (size_t)n ? cli_parse_jobs(text, cpus, ret) : -EINVAL;
 }
 
 static const char *number_error(int error)
@@ -337,7 +299,7 @@ int govern_prepare(struct govern *g, uint64_t *ret_jobs)
 		return cli_error("cannot read '%s': %s", why, strerror(-r));
 	if (!file)
 		return CLI_GO;
-	g->cpus = map_cpus();
+	g->cpus = cli_cpus();
 	r = read_number(file, g->cpus, &g->file_jobs);
 	if (r < 0)
 		return cli_error("cannot take the number of jobs from '%s': %s", file, number_error(r));

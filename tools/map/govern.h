@@ -52,9 +52,6 @@ struct govern {
 	bool file_error_told;
 };
 
-/* "4", "50%" of the CPUs (at least one), "+2" more than there are. 0, -EINVAL, -ERANGE. */
-int govern_parse_jobs(const char *text, unsigned cpus, uint64_t *ret);
-
 /* Before the start: read the file for the first time, into *ret, when there is one, and every figure that is asked for.
  * CLI_GO, or a status after a message. */
 int govern_prepare(struct govern *g, uint64_t *ret_jobs);

@@ -333,8 +333,8 @@ static unsigned fit_limits(struct map *m, uint64_t wanted, bool tell)
 
 	if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &procs) == 0 && procs.rlim_cur != RLIM_INFINITY && jobs > procs.rlim_cur)
 		jobs = procs.rlim_cur > 0 ? procs.rlim_cur : 1;
-	if (jobs > JOBS_MAX)
-		jobs = JOBS_MAX;
+	if (jobs > CLI_JOBS_MAX)
+		jobs = CLI_JOBS_MAX;
 	if (tell && jobs < wanted) {
 		cli_progress_clear(&m->progress);
 		cli_warn("running %" PRIu64 " jobs at a time instead of %" PRIu64 ": the limits on descriptors and processes allow no more", jobs, wanted);
@@ -571,7 +571,7 @@ static int count_jobs(struct map *m)
 	m->fds_a_job += m->opts->feed.pipe ? FDS_A_JOB + 2 : FDS_A_JOB;
 	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
 	m->n_limits = m->opts->job.n_limits;
-	m->jobs = fit_limits(m, wanted ? wanted : map_cpus(), true);
+	m->jobs = fit_limits(m, wanted ? wanted : cli_cpus(), true);
 	return CLI_GO;
 }
 

@@ -7,6 +7,7 @@
 
 #include "libcore/pool/pool.h"
 #include "tools/cli/collate.h"
+#include "tools/cli/cpus.h"
 #include "tools/cli/jobopts.h"
 #include "tools/cli/progress.h"
 #include "tools/map/feed.h"
@@ -14,8 +15,6 @@
 #include "tools/map/record.h"
 #include "tools/map/source.h"
 #include "tools/map/workers.h"
-
-enum { JOBS_MAX = 65536 };
 
 /* The tool that maps. */
 struct map_face {
@@ -51,12 +50,5 @@ int map_help(const struct map_face *face, int argc, char **argv);
 
 /* Map the command over the items, as map_main() does when the options are read. */
 int map_run(struct map_opts *opts);
-
-/* How many CPUs this process may use: the affinity mask, and the CPU quota of its cgroups. At least 1. */
-unsigned map_cpus(void);
-
-/* A number of jobs at a time: N, N% of the CPUs, or +N more than these. 0, or a status after a message that names option and
- * value. */
-int map_parse_jobs(const char *name, const char *value, uint64_t *ret);
 
 #endif

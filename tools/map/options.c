@@ -14,7 +14,7 @@ static int set_jobs(void *opts, const char *name, const char *value)
 	struct map_opts *o = opts;
 
 	o->govern.jobs_file = strchr(value, '/') ? value : NULL;
-	return o->govern.jobs_file ? 0 : map_parse_jobs(name, value, &o->jobs);
+	return o->govern.jobs_file ? 0 : cli_opt_jobs(name, value, &o->jobs);
 }
 
 static int set_progress(void *opts, const char *name, const char *value)

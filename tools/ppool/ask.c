@@ -507,9 +507,9 @@ int ppool_resize(int argc, char **argv)
 	uint64_t jobs = 0, value;
 	int status = parse(&o, argc, argv, &how, no_options, 2, 2);
 
-	if (status == CLI_GO && map_parse_jobs("jobs", o.words[1], &jobs) != 0)
+	if (status == CLI_GO && cli_opt_jobs("jobs", o.words[1], &jobs) != 0)
 		status = CLI_FAILURE;
-	if (status == CLI_GO && jobs > JOBS_MAX)
+	if (status == CLI_GO && jobs > CLI_JOBS_MAX)
 		status = cli_opt_bad("jobs", o.words[1], "out of range");
 	if (status == CLI_GO)
 		status = client_no_pool(o.words[0], client_open(&c, o.words[0]));

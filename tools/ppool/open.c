@@ -102,7 +102,7 @@ void pool_dir_forget(const char *name)
 
 static int set_jobs(void *opts, const char *name, const char *value)
 {
-	return map_parse_jobs(name, value, &((struct server_opts *)opts)->jobs);
+	return cli_opt_jobs(name, value, &((struct server_opts *)opts)->jobs);
 }
 
 static const struct cli_opt pool_table[] = {
@@ -136,9 +136,9 @@ static int parse_options(struct server_opts *o, int argc, char **argv)
 		return cli_usage("invalid name '%s': letters, digits, and . _ - inside, at most 64", argv[operand]);
 	o->name = argv[operand];
 	if (o->jobs == 0)
-		o->jobs = map_cpus();
-	if (o->jobs > JOBS_MAX)
-		o->jobs = JOBS_MAX;
+		o->jobs = cli_cpus();
+	if (o->jobs > CLI_JOBS_MAX)
+		o->jobs = CLI_JOBS_MAX;
 	if (o->idle_timeout == 0)
 		o->idle_timeout = INT64_MAX;
 	return CLI_GO;

@@ -466,7 +466,7 @@ static void resize(struct conn *c, uint32_t jobs)
 {
 	struct server *s = c->server;
 
-	if (jobs < 1 || jobs > JOBS_MAX) {
+	if (jobs < 1 || jobs > CLI_JOBS_MAX) {
 		bad_request(c);
 		return;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpus.c - how many CPUs there are for us.
+ * cpus.c - how many CPUs there are for us, and numbers that refer to them.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,7 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/map/map.h"
+#include "libcore/proc/proc.h"
+#include "tools/cli/cpus.h"
+#include "tools/cli/opts.h"
+
+enum { NUMBER_MAX = 1000000000 };
 
 static unsigned affinity_cpus(void)
 {
@@ -34,7 +38,7 @@ static unsigned quota_of(int dfd, unsigned cpus)
 	return quota < cpus ? (unsigned)quota : cpus;
 }
 
-unsigned map_cpus(void)
+unsigned cli_cpus(void)
 {
 	unsigned cpus = affinity_cpus();
 	int dfd = pcore_cgroup_open();
@@ -55,9 +59,46 @@ unsigned map_cpus(void)
 	return cpus > 0 ? cpus : 1;
 }
 
-int map_parse_jobs(const char *name, const char *value, uint64_t *ret)
+int cli_parse_share(const char *text, unsigned cpus, uint64_t *ret)
 {
-	int r = govern_parse_jobs(value, map_cpus(), ret);
+	size_t len = strlen(text);
+	char word[24];
+	uint64_t n;
+	int r;
+
+	if (len == 0 || len >= sizeof(word))
+		return -EINVAL;
+	if (text[len - 1] != '%')
+		return pcore_parse_u64(text, 1, NUMBER_MAX, ret);
+
+	memcpy(word, text, len);
+	word[len - 1] = '\0';
+	r = pcore_parse_u64(word, 1, 100000, &n);
+	if (r < 0)
+		return r;
+
+	n = n * cpus / 100;
+	*ret = n > 0 ? n : 1;
+	return 0;
+}
+
+int cli_parse_jobs(const char *text, unsigned cpus, uint64_t *ret)
+{
+	uint64_t n;
+	int r;
+
+	if (text[0] != '+')
+		return cli_parse_share(text, cpus, ret);
+
+	r = pcore_parse_u64(text + 1, 0, CLI_JOBS_MAX, &n);
+	if (r == 0)
+		*ret = n + cpus;
+	return r;
+}
+
+int cli_opt_jobs(const char *name, const char *value, uint64_t *ret)
+{
+	int r = cli_parse_jobs(value, cli_cpus(), ret);
 
 	return r < 0 ? cli_opt_bad(name, value, r == -ERANGE ? "out of range" : "must be N, N% or +N") : 0;
 }
