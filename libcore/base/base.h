@@ -11,6 +11,7 @@
 #include "libcore/base/fault.h"
 #include "libcore/base/heap.h"
 #include "libcore/base/json.h"
+#include "libcore/base/le.h"
 #include "libcore/base/list.h"
 #include "libcore/base/map.h"
 #include "libcore/base/mutex.h"

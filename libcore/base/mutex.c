@@ -2,7 +2,9 @@
 /*
  * mutex.c - a lock for processes that share memory.
  */
+#include "libcore/base/clock.h"
 #include "libcore/base/mutex.h"
+#include "libcore/base/util.h"
 
 int pcore_robust_mutex_init(pthread_mutex_t *m, bool inherit)
 {
@@ -21,3 +23,17 @@ int pcore_robust_mutex_init(pthread_mutex_t *m, bool inherit)
 	(void)pthread_mutexattr_destroy(&attr);
 	return -r;
 }
+
+#ifdef __SANITIZE_THREAD__ /* it knows the other call only */
+int pcore_mutex_lock_until(pthread_mutex_t *m, int64_t deadline_ns)
+{
+	int64_t wall = pcore_clock_ns(CLOCK_REALTIME) + deadline_ns - pcore_now_ns();
+
+	return pthread_mutex_timedlock(m, &(struct timespec){ wall / NS_PER_S, wall % NS_PER_S });
+}
+#else
+int pcore_mutex_lock_until(pthread_mutex_t *m, int64_t deadline_ns)
+{
+	return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &(struct timespec){ deadline_ns / NS_PER_S, deadline_ns % NS_PER_S });
+}
+#endif

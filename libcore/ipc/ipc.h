@@ -22,6 +22,7 @@
 
 #include "libcore/base/base.h"
 #include "libcore/ipc/channel.h"
+#include "libcore/ipc/gate.h"
 #include "libcore/ipc/ring.h"
 
 struct pcore_lock;

@@ -141,7 +141,7 @@ uint64_t pcore_ring_holder(void)
 	return holder_of(getpid());
 }
 
-static bool is_dead(uint64_t holder)
+bool pcore_ring_holder_is_dead(uint64_t holder)
 {
 	return holder_of((pid_t)(holder & ((1U << PID_BITS) - 1))) != holder;
 }
@@ -164,7 +164,7 @@ static void reap(struct pcore_ring *r)
 
 		if (holder == 0 || holder == alive) {
 			pos++;
-		} else if (is_dead(holder)) {
+		} else if (pcore_ring_holder_is_dead(holder)) {
 			wake_getters(r);
 			make_ready(r, i);
 			pos = 0; /* the heap has changed */

@@ -153,5 +153,6 @@ int pcore_ring_stat(struct pcore_ring *r, struct pcore_ring_stat *ret);
 
 /* Who we are, as the holder of leases: pid and start time. 0 when /proc does not tell. */
 uint64_t pcore_ring_holder(void);
+bool pcore_ring_holder_is_dead(uint64_t holder);
 
 #endif

@@ -2,12 +2,6 @@
 /*
  * ring_gate.c - a ring's lock, and how one waits for what others do under it.
  */
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "libcore/ipc/ring_private.h"
 
 #define LOCK_LOOK_NS (20 * NS_PER_MS)
@@ -25,55 +19,18 @@ static inline void cpu_relax(void)
 
 /*
  * An unlock of an ordinary mutex wakes one waiter, who then has to take it. If that one is killed and somebody else was
- * quicker, nobody is left who knows of the other waiters. Hence the two kinds:
- *   lock   ordinary, because handing it over each time would cost a switch each time; who waits for it looks again now and
- *          then (it is never held for long, so this is no way of waiting)
- *   turn   with priority inheritance, because that makes the kernel hand it over, from a dead one too
+ * quicker, nobody is left who knows of the other waiters. The lock is an ordinary one all the same, because handing it over
+ * each time would cost a switch each time; who waits for it looks again now and then (it is never held for long, so this is
+ * no way of waiting).
  */
 int ring_locks_init(struct ring_header *h)
 {
 	int r = pcore_robust_mutex_init(&h->lock, false);
 
 	for (size_t i = 0; r == 0 && i < RING_GATES; i++)
-		r = pcore_robust_mutex_init(&h->wait[i].turn, true);
+		r = pcore_gate_init(&h->gate[i]);
 	return r;
 }
-
-static void futex_wake(_Atomic uint32_t *word)
-{
-	(void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
-/* Sleep while *word is value, until the deadline at most. May return early. */
-static void futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline_ns)
-{
-	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S };
-
-	(void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, deadline_ns == INT64_MAX ? NULL : &ts, NULL,
-		FUTEX_BITSET_MATCH_ANY);
-}
-
-static void wake_all(struct pcore_ring *r)
-{
-	for (size_t i = 0; i < RING_GATES; i++) {
-		atomic_fetch_add(&r->h->wait[i].epoch, 1);
-		futex_wake(&r->h->wait[i].epoch);
-	}
-}
-
-#ifdef __SANITIZE_THREAD__ /* it knows the other call only */
-static int lock_until(pthread_mutex_t *lock, int64_t deadline_ns)
-{
-	int64_t wall = pcore_clock_ns(CLOCK_REALTIME) + deadline_ns - pcore_now_ns();
-
-	return pthread_mutex_timedlock(lock, &(struct timespec){ wall / NS_PER_S, wall % NS_PER_S });
-}
-#else
-static int lock_until(pthread_mutex_t *lock, int64_t deadline_ns)
-{
-	return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &(struct timespec){ deadline_ns / NS_PER_S, deadline_ns % NS_PER_S });
-}
-#endif
 
 /* Whoever holds the lock holds it for some microseconds at most, unless it moves megabytes or does not run; to sleep and to be
  * woken takes longer. */
@@ -88,7 +45,7 @@ static int lock_or_spin(pthread_mutex_t *lock, unsigned rounds)
 			cpu_relax();
 	}
 	for (;;) {
-		int e = lock_until(lock, pcore_now_ns() + LOCK_LOOK_NS);
+		int e = pcore_mutex_lock_until(lock, pcore_now_ns() + LOCK_LOOK_NS);
 
 		if (e != ETIMEDOUT)
 			return e;
@@ -107,7 +64,7 @@ int ring_lock(struct pcore_ring *r)
 		return -e;
 
 	e = ring_derive(r);
-	wake_all(r);
+	pcore_gate_wake_all(r->h->gate, RING_GATES);
 	if (e < 0) {
 		ring_unlock(r);
 		return e;
@@ -120,26 +77,6 @@ int ring_lock(struct pcore_ring *r)
 void ring_unlock(struct pcore_ring *r)
 {
 	(void)pthread_mutex_unlock(&r->h->lock);
-}
-
-void ring_wake(struct pcore_ring *r, enum ring_gate gate)
-{
-	struct ring_wait *w = &r->h->wait[gate];
-
-	if (!w->waiting)
-		return;
-	w->waiting = 0;
-	atomic_fetch_add(&w->epoch, 1);
-	futex_wake(&w->epoch);
-}
-
-static int take_turn(pthread_mutex_t *turn, int64_t deadline_ns)
-{
-	int e = deadline_ns == INT64_MAX ? pthread_mutex_lock(turn) : lock_until(turn, deadline_ns);
-
-	if (e == EOWNERDEAD) /* it guards nothing but itself */
-		e = pthread_mutex_consistent(turn);
-	return -e;
 }
 
 static int try_once(struct pcore_ring *r, const struct ring_try *t)
@@ -201,34 +138,39 @@ static int64_t own_alarm(struct pcore_ring *r, enum ring_gate gate, int64_t dead
 	return alarm;
 }
 
-static int sleep_until_done(struct pcore_ring *r, const struct ring_try *t, int64_t deadline_ns)
+/* One who waits, as the gate sees it. */
+struct waiter {
+	struct pcore_ring *r;
+	const struct ring_try *t;
+};
+
+static int waiter_lock(void *arg)
 {
-	struct ring_wait *w = &r->h->wait[t->gate];
+	return ring_lock(((struct waiter *)arg)->r);
+}
 
-	for (bool last = false;;) {
-		int64_t alarm;
-		uint32_t epoch;
-		int n = ring_lock(r);
+static void waiter_unlock(void *arg)
+{
+	ring_unlock(((struct waiter *)arg)->r);
+}
 
-		if (n < 0)
-			return n;
-		n = t->now(r, t->arg);
-		w->waiting = n == -EAGAIN ? 1 : w->waiting;
-		epoch = atomic_load(&w->epoch);
-		alarm = own_alarm(r, t->gate, deadline_ns);
-		ring_unlock(r);
-		if (n != -EAGAIN)
-			return n;
-		if (last)
-			return -ETIMEDOUT;
-		futex_wait(&w->epoch, epoch, alarm);
-		last = deadline_ns != INT64_MAX && pcore_now_ns() >= deadline_ns;
-	}
+static int waiter_now(void *arg)
+{
+	struct waiter *w = arg;
+
+	return w->t->now(w->r, w->t->arg);
+}
+
+static int64_t waiter_alarm(void *arg, int64_t deadline_ns)
+{
+	struct waiter *w = arg;
+
+	return own_alarm(w->r, w->t->gate, deadline_ns);
 }
 
 int ring_do(struct pcore_ring *r, const struct ring_try *t, int64_t deadline_ns)
 {
-	struct ring_wait *w = &r->h->wait[t->gate];
+	struct waiter w = { r, t };
 	int n = try_once(r, t);
 
 	for (unsigned i = 0; n == -EAGAIN && deadline_ns != 0 && i < SPIN_TRIES && t->hint && spin(r, t); i++)
@@ -236,11 +178,6 @@ int ring_do(struct pcore_ring *r, const struct ring_try *t, int64_t deadline_ns)
 	if (n != -EAGAIN || deadline_ns == 0)
 		return n;
 
-	n = t->turns ? take_turn(&w->turn, deadline_ns) : 0;
-	if (n < 0)
-		return n;
-	n = sleep_until_done(r, t, deadline_ns);
-	if (t->turns)
-		(void)pthread_mutex_unlock(&w->turn);
-	return n;
+	return pcore_gate_wait(&r->h->gate[t->gate],
+		&(struct pcore_gate_try){ waiter_lock, waiter_unlock, waiter_now, waiter_alarm, &w, t->turns }, deadline_ns);
 }

@@ -14,6 +14,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+#include "libcore/ipc/gate.h"
 #include "libcore/ipc/ring.h"
 
 #define RING_MAGIC "PCORERNG"
@@ -69,12 +70,6 @@ _Static_assert(sizeof(struct ring_cell) == RING_CELL, "cells have no gaps");
 
 enum ring_gate { RING_GET, RING_PUT, RING_POLL, RING_JOIN, RING_GATES };
 
-struct ring_wait {
-	pthread_mutex_t turn; /* robust; held by the one that sleeps here */
-	_Atomic uint32_t epoch;
-	uint32_t waiting; /* somebody sleeps or is about to */
-};
-
 struct ring_counts {
 	uint64_t puts, gets, acks, returns, recoveries;
 };
@@ -105,7 +100,7 @@ struct ring_header {
 	struct ring_list list, dead;
 	uint32_t n_heap, n_due;
 	struct ring_counts counts;
-	alignas(RING_CELL) struct ring_wait wait[RING_GATES];
+	alignas(RING_CELL) struct pcore_gate gate[RING_GATES];
 };
 
 enum { RING_CLOSED = 1, RING_DROPPED = 2 };
@@ -177,8 +172,10 @@ int ring_locks_init(struct ring_header *h);
 int ring_lock(struct pcore_ring *r); /* 0; -EBADMSG: what a dead one left makes no sense */
 void ring_unlock(struct pcore_ring *r);
 
-/* With the lock: wake who sleeps at the gate, if anybody does. */
-void ring_wake(struct pcore_ring *r, enum ring_gate gate);
+static inline void ring_wake(struct pcore_ring *r, enum ring_gate gate)
+{
+	pcore_gate_wake(&r->h->gate[gate]);
+}
 
 /* Do something under the lock, and wait until it can be done. */
 struct ring_try {

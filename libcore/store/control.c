@@ -87,7 +87,8 @@ int store_control_new(struct pcore_store *s)
 	s->c->version = CONTROL_VERSION;
 	s->c->size = sizeof(*s->c);
 	/* of the clock, so that it is not that of the memory before */
-	atomic_store(&s->c->generation, (uint64_t)pcore_clock_ns(CLOCK_REALTIME));
+	s->c->session = (uint64_t)pcore_clock_ns(CLOCK_REALTIME);
+	atomic_store(&s->c->generation, s->c->session);
 	return locks_init(s->c);
 }
 
@@ -143,22 +144,6 @@ void store_durable(struct pcore_store *s, uint64_t seq)
 
 /* ---- the lock ---- */
 
-#ifdef __SANITIZE_THREAD__ /* it knows the other call only */
-static int lock_for(pthread_mutex_t *lock, int64_t ns)
-{
-	int64_t until = pcore_clock_ns(CLOCK_REALTIME) + ns;
-
-	return pthread_mutex_timedlock(lock, &(struct timespec){ until / NS_PER_S, until % NS_PER_S });
-}
-#else
-static int lock_for(pthread_mutex_t *lock, int64_t ns)
-{
-	int64_t until = pcore_now_ns() + ns;
-
-	return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &(struct timespec){ until / NS_PER_S, until % NS_PER_S });
-}
-#endif
-
 /* An unlock wakes one waiter; when that one is killed before it takes the lock, nobody wakes the others. So they look. */
 static int lock(pthread_mutex_t *lock)
 {
@@ -167,7 +152,7 @@ static int lock(pthread_mutex_t *lock)
 	for (unsigned i = 0; e == EBUSY && i < LOCK_SPIN; i++)
 		e = pthread_mutex_trylock(lock);
 	while (e == EBUSY || e == ETIMEDOUT)
-		e = lock_for(lock, LOOK_NS);
+		e = pcore_mutex_lock_until(lock, pcore_now_ns() + LOOK_NS);
 	return e;
 }
 
@@ -210,6 +195,11 @@ void pcore_store_end(struct pcore_store *s)
 uint64_t pcore_store_generation(const struct pcore_store *s)
 {
 	return atomic_load(&s->c->generation);
+}
+
+uint64_t pcore_store_session(const struct pcore_store *s)
+{
+	return s->c->session;
 }
 
 /* ---- group commit ---- */

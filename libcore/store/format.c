@@ -2,7 +2,6 @@
 /*
  * format.c - what a store's files consist of, as bytes: pure functions.
  */
-#include <endian.h>
 #include <string.h>
 
 #include "libcore/store/private.h"
@@ -12,55 +11,13 @@ static const char segment_magic[8] = "PCORELOG", list_magic[8] = "PCORECUR";
 #define RECORD_MAGIC 0x4352504cU /* "LPRC" */
 #define BYTE_ORDER_MARK 0x0a0b0c0dU
 
-static void put16(uint8_t *p, uint16_t v)
-{
-	v = htole16(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	v = htole32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-	v = htole64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint16_t get16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le16toh(v);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
-
 /* Both headers begin alike: magic, version, byte order, uuid. */
 static void encode_start(uint8_t *out, const char magic[static 8], const uint8_t *uuid)
 {
 	memcpy(out, magic, 8);
-	put16(out + 8, STORE_MAJOR);
-	put16(out + 10, STORE_MINOR);
-	put32(out + 12, BYTE_ORDER_MARK);
+	pcore_put16(out + 8, STORE_MAJOR);
+	pcore_put16(out + 10, STORE_MINOR);
+	pcore_put32(out + 12, BYTE_ORDER_MARK);
 	memcpy(out + 16, uuid, PCORE_STORE_UUID);
 }
 
@@ -69,7 +26,7 @@ static int decode_start(const uint8_t *in, const char magic[static 8], uint8_t *
 {
 	if (memcmp(in, magic, 8) != 0)
 		return -EBADMSG;
-	if (get16(in + 8) != STORE_MAJOR || get32(in + 12) != BYTE_ORDER_MARK)
+	if (pcore_get16(in + 8) != STORE_MAJOR || pcore_get32(in + 12) != BYTE_ORDER_MARK)
 		return -EPROTONOSUPPORT;
 	memcpy(ret_uuid, in + 16, PCORE_STORE_UUID);
 	return 0;
@@ -78,11 +35,11 @@ static int decode_start(const uint8_t *in, const char magic[static 8], uint8_t *
 void store_header_encode(uint8_t out[static SEGMENT_HEADER], const struct store_header *h)
 {
 	encode_start(out, segment_magic, h->uuid);
-	put64(out + 32, h->serial);
-	put64(out + 40, h->first_seq);
-	put64(out + 48, (uint64_t)h->created_ns);
-	put32(out + 56, h->flags);
-	put32(out + 60, pcore_crc32c(0, out, 60));
+	pcore_put64(out + 32, h->serial);
+	pcore_put64(out + 40, h->first_seq);
+	pcore_put64(out + 48, (uint64_t)h->created_ns);
+	pcore_put32(out + 56, h->flags);
+	pcore_put32(out + 60, pcore_crc32c(0, out, 60));
 }
 
 int store_header_decode(const uint8_t in[static SEGMENT_HEADER], struct store_header *ret)
@@ -92,12 +49,12 @@ int store_header_decode(const uint8_t in[static SEGMENT_HEADER], struct store_he
 
 	if (r < 0)
 		return r;
-	if (get32(in + 60) != pcore_crc32c(0, in, 60))
+	if (pcore_get32(in + 60) != pcore_crc32c(0, in, 60))
 		return -EBADMSG;
-	h.serial = get64(in + 32);
-	h.first_seq = get64(in + 40);
-	h.created_ns = (int64_t)get64(in + 48);
-	h.flags = get32(in + 56);
+	h.serial = pcore_get64(in + 32);
+	h.first_seq = pcore_get64(in + 40);
+	h.created_ns = (int64_t)pcore_get64(in + 48);
+	h.flags = pcore_get32(in + 56);
 	*ret = h;
 	return 0;
 }
@@ -135,17 +92,17 @@ int store_list_encode(const struct store_list *l, struct pcore_buf *out)
 		return r;
 	p = (uint8_t *)out->data;
 	encode_start(p, list_magic, l->uuid);
-	put64(p + 32, l->n);
-	put32(p + 40, 0);
+	pcore_put64(p + 32, l->n);
+	pcore_put32(p + 40, 0);
 	for (size_t i = 0; i < l->n; i++) {
 		uint8_t *entry = p + LIST_HEADER + i * LIST_ENTRY;
 
-		put64(entry, l->seg[i].serial);
-		put64(entry + 8, l->seg[i].first_seq);
-		put64(entry + 16, l->seg[i].end);
+		pcore_put64(entry, l->seg[i].serial);
+		pcore_put64(entry + 8, l->seg[i].first_seq);
+		pcore_put64(entry + 16, l->seg[i].end);
 	}
-	put32(p + 44, 0);
-	put32(p + 44, pcore_crc32c(0, p, size));
+	pcore_put32(p + 44, 0);
+	pcore_put32(p + 44, pcore_crc32c(0, p, size));
 	out->len = size;
 	return 0;
 }
@@ -178,12 +135,12 @@ int store_list_decode(const void *data, size_t len, struct store_list *ret)
 	r = decode_start(p, list_magic, l.uuid);
 	if (r < 0)
 		return r;
-	n = get64(p + 32);
+	n = pcore_get64(p + 32);
 	if (n > SEGMENTS_MAX || len != LIST_HEADER + n * LIST_ENTRY)
 		return -EBADMSG;
 	crc = pcore_crc32c(0, p, 44);
 	crc = pcore_crc32c(crc, zero, sizeof(zero));
-	if (pcore_crc32c(crc, p + 48, len - 48) != get32(p + 44))
+	if (pcore_crc32c(crc, p + 48, len - 48) != pcore_get32(p + 44))
 		return -EBADMSG;
 
 	l.seg = calloc(n ? n : 1, sizeof(*l.seg));
@@ -193,7 +150,7 @@ int store_list_decode(const void *data, size_t len, struct store_list *ret)
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *entry = p + LIST_HEADER + i * LIST_ENTRY;
 
-		l.seg[i] = (struct store_segment){ get64(entry), get64(entry + 8), get64(entry + 16) };
+		l.seg[i] = (struct store_segment){ pcore_get64(entry), pcore_get64(entry + 8), pcore_get64(entry + 16) };
 	}
 	if (!list_makes_sense(&l)) {
 		store_list_done(&l);
@@ -217,18 +174,18 @@ int store_record_encode(struct pcore_buf *out, uint32_t seed, const struct pcore
 	if (r < 0)
 		return r;
 	p = (uint8_t *)out->data + out->len;
-	put32(p, RECORD_MAGIC);
-	put32(p + 4, (uint32_t)rec->len);
-	put64(p + 8, rec->seq);
-	put64(p + 16, synced);
+	pcore_put32(p, RECORD_MAGIC);
+	pcore_put32(p + 4, (uint32_t)rec->len);
+	pcore_put64(p + 8, rec->seq);
+	pcore_put64(p + 16, synced);
 	p[24] = rec->type;
 	p[25] = rec->flags;
-	put16(p + 26, RECORD_HEADER);
-	put32(p + 28, 0);
+	pcore_put16(p + 26, RECORD_HEADER);
+	pcore_put32(p + 28, 0);
 	if (rec->len > 0)
 		memcpy(p + RECORD_HEADER, rec->data, rec->len);
 	memset(p + RECORD_HEADER + rec->len, 0, size - RECORD_HEADER - rec->len);
-	put32(p + 28, pcore_crc32c(seed, p, size));
+	pcore_put32(p + 28, pcore_crc32c(seed, p, size));
 	out->len += size;
 	return 0;
 }
@@ -244,8 +201,8 @@ int store_record_decode(const void *data, size_t avail, uint32_t seed, struct pc
 	*ret_need = RECORD_HEADER;
 	if (avail < RECORD_HEADER)
 		return -EAGAIN;
-	len = get32(p + 4);
-	if (get32(p) != RECORD_MAGIC || get16(p + 26) != RECORD_HEADER || len > PCORE_STORE_RECORD_LIMIT)
+	len = pcore_get32(p + 4);
+	if (pcore_get32(p) != RECORD_MAGIC || pcore_get16(p + 26) != RECORD_HEADER || len > PCORE_STORE_RECORD_LIMIT)
 		return -EBADMSG;
 	size = (size_t)store_record_size(len);
 	*ret_need = size;
@@ -253,16 +210,16 @@ int store_record_decode(const void *data, size_t avail, uint32_t seed, struct pc
 		return -EAGAIN;
 	crc = pcore_crc32c(seed, p, 28);
 	crc = pcore_crc32c(crc, zero, sizeof(zero));
-	if (pcore_crc32c(crc, p + RECORD_HEADER, size - RECORD_HEADER) != get32(p + 28))
+	if (pcore_crc32c(crc, p + RECORD_HEADER, size - RECORD_HEADER) != pcore_get32(p + 28))
 		return -EBADMSG;
 
 	*rec = (struct pcore_record){
-		.seq = get64(p + 8),
+		.seq = pcore_get64(p + 8),
 		.type = p[24],
 		.flags = p[25],
 		.data = p + RECORD_HEADER,
 		.len = len,
 	};
-	*ret_synced = get64(p + 16);
+	*ret_synced = pcore_get64(p + 16);
 	return 0;
 }

@@ -142,6 +142,7 @@ struct store_control {
 	uint32_t version, size;
 	pthread_mutex_t lock; /* robust: guards the log's end and CURRENT */
 	pthread_mutex_t sync; /* robust: held by the one that syncs */
+	uint64_t session; /* never changes */
 	_Atomic uint64_t generation;
 	_Atomic uint64_t lists; /* how often CURRENT was replaced */
 	_Atomic uint64_t last_seq, durable_seq;

@@ -174,6 +174,8 @@ static int compact(struct pcore_store *s, struct compaction *c)
 	if (r == 0)
 		r = copier_seal(&c->out);
 	if (r == 0)
+		r = pcore_store_sync(s, UINT64_MAX); /* why records were dropped may be in the newest ones */
+	if (r == 0)
 		r = pcore_store_begin(s);
 	if (r == 0) {
 		r = switch_over(s, c, old.n);

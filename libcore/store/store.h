@@ -99,6 +99,9 @@ void pcore_store_end(struct pcore_store *s);
 /* Another number whenever shared memory was made anew: what is kept in shared memory beside the store has to be, too. */
 uint64_t pcore_store_generation(const struct pcore_store *s);
 
+/* The generation that the first one who opened the store began with: it stays until all have closed it. */
+uint64_t pcore_store_session(const struct pcore_store *s);
+
 /*
  * With the lock: append n records, all or none, and fill in seq and at of each. keep: so many bytes stay allocated behind
  * them, for later records with a keep of 0, which then cannot fail for want of space. -EMSGSIZE when one is larger than
@@ -109,7 +112,8 @@ int pcore_store_append(struct pcore_store *s, struct pcore_record *recs, size_t 
 /* Without the lock: wait until the log up to seq is on disk; everything for UINT64_MAX. */
 int pcore_store_sync(struct pcore_store *s, uint64_t seq);
 
-/* Without the lock: as much of that as the store's sync says. */
+/* Without the lock: as much of that as the store's sync says. Of a handle that is used for nothing but sync, commit and due,
+ * several threads may call these at once. */
 int pcore_store_commit(struct pcore_store *s, uint64_t seq);
 
 /* When pcore_store_sync() is due by the interval (CLOCK_MONOTONIC); INT64_MAX when nothing is. */
@@ -135,6 +139,8 @@ int pcore_store_read(struct pcore_store *s, uint64_t at, struct pcore_buf *buf, 
  * while; the lock is taken to roll at the beginning and to switch at the end. Records keep their seq.
  *   keep   0: drop the record, 1: keep it, < 0: give up. Called without the lock
  *   moved  the record is at rec->at now. Called with the lock, after the switch, for each that was kept; may be NULL
+ * All that was in the log when keep was called for the last time is on disk before the switch, so that a record may be
+ * dropped for a later one's sake.
  * -EBUSY when somebody else compacts. Until the switch, a failure leaves the store as it was.
  */
 struct pcore_store_compact {
