@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2016,SC2154,SC2030,SC2031,SC2119,SC2120
 
 load support
+load queues
 
 setup() {
 	common_setup
@@ -11,27 +12,13 @@ setup() {
 
 teardown() { common_teardown; }
 
-# started VAR COMMAND...: run it in the background; its pid goes to VAR
-started() {
-	local -n ret=$1
-	shift
-	"$@" <&0 & # without <&0 it would get /dev/null
-	ret=$!
-}
-
-# Does the process sleep in a futex? That is where gets and puts wait.
-waits() { grep -q -e futex -e rt_mutex "/proc/$1/wchan" 2>/dev/null || [ "$(cut -d' ' -f1 "/proc/$1/syscall" 2>/dev/null)" = 202 ]; }
-
-len_is() { [ "$(pqueue len "$1")" = "$2" ]; }
-field() { pqueue stat --json "$1" | jq -r ".$2"; }
-
 # ---- usage
 
 @test "pqueue --help goes to stdout, for each verb too" {
 	run -0 --separate-stderr pqueue --help
 	[[ "$output" == "usage: pqueue VERB "* ]]
 	[ -z "$stderr" ]
-	for verb in create put get peek ack nack touch join len stat list close rm send recv pipe; do
+	for verb in create put get peek ack nack touch work dead join len stat list close rm send recv pipe; do
 		run -0 --separate-stderr pqueue $verb --help
 		[[ "$output" == "usage: pqueue $verb"* ]]
 		[ -z "$stderr" ]
@@ -53,7 +40,7 @@ field() { pqueue stat --json "$1" | jq -r ".$2"; }
 }
 
 @test "each verb counts its operands" {
-	for verb in create put get peek join len stat close rm send recv pipe; do
+	for verb in create put get peek work dead join len stat close rm send recv pipe; do
 		run -125 --separate-stderr pqueue $verb </dev/null
 		[[ "${stderr_lines[0]}" == *"no name given"* ]]
 	done
@@ -488,7 +475,7 @@ field() { pqueue stat --json "$1" | jq -r ".$2"; }
 	run -3 pqueue peek q
 	run -0 pqueue get --all q
 	run -0 pqueue get --follow q
-	[ "$(pqueue list | cut -f1,5)" = $'q\tclosed' ]
+	[ "$(pqueue list | cut -f1,6)" = $'q\tclosed' ]
 }
 
 @test "a close wakes all who wait" {
@@ -570,7 +557,7 @@ field() { pqueue stat --json "$1" | jq -r ".$2"; }
 	pqueue create a
 	echo nonsense >run/queues/c
 	run -0 pqueue list
-	[ "$output" = $'a\t0\t0\t0\topen\nb\t1\t0\t0\topen\nc\t-\t-\t-\tdamaged' ]
+	[ "$output" = $'a\t0\t0\t0\t0\topen\nb\t1\t0\t0\t0\topen\nc\t-\t-\t-\t-\tdamaged' ]
 }
 
 # ---- what goes wrong

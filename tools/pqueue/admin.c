@@ -78,6 +78,7 @@ static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_stat
 		{ "ready", s->ready },
 		{ "leased", s->leased },
 		{ "delayed", s->delayed },
+		{ "dead", s->dead },
 		{ "bytes", s->bytes },
 		{ "puts", s->puts },
 		{ "gets", s->gets },
@@ -184,9 +185,9 @@ static int list_one(int dir, const char *name, struct pcore_buf *b)
 	if (r == -ENOENT) /* removed meanwhile */
 		return 0;
 	if (r < 0)
-		return pcore_buf_addf(b, "%s\t-\t-\t-\tdamaged\n", name);
-	return pcore_buf_addf(b, "%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\n", name, s.ready, s.leased, s.delayed,
-		s.closed ? "closed" : "open");
+		return pcore_buf_addf(b, "%s\t-\t-\t-\t-\tdamaged\n", name);
+	return pcore_buf_addf(b, "%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\n", name, s.ready, s.leased, s.delayed,
+		s.dead, s.closed ? "closed" : "open");
 }
 
 int pqueue_list(struct pqueue_opts *o)

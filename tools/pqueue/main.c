@@ -24,7 +24,7 @@ static int set_order(void *opts, const char *name, const char *value)
 	return cli_opt_bad(name, value, "must be fifo, lifo or priority");
 }
 
-static int duration(const char *name, const char *value, int64_t *ret)
+int pqueue_opt_duration(const char *name, const char *value, int64_t *ret)
 {
 	int r = pcore_parse_duration(value, ret);
 
@@ -35,7 +35,7 @@ static int duration(const char *name, const char *value, int64_t *ret)
 static int set_timeout(void *opts, const char *name, const char *value)
 {
 	struct pqueue_opts *o = opts;
-	int r = duration(name, value, &o->timeout);
+	int r = pqueue_opt_duration(name, value, &o->timeout);
 
 	if (o->timeout == 0)
 		o->timeout = INT64_MAX;
@@ -45,7 +45,7 @@ static int set_timeout(void *opts, const char *name, const char *value)
 static int set_lease(void *opts, const char *name, const char *value)
 {
 	struct pqueue_opts *o = opts;
-	int r = duration(name, value, &o->lease);
+	int r = pqueue_opt_duration(name, value, &o->lease);
 
 	return r == 0 && o->lease == 0 ? cli_opt_bad(name, value, "must be longer than 0") : r;
 }
@@ -119,6 +119,13 @@ static const struct cli_opt touch_table[] = {
 	{ .name = NULL },
 };
 
+static const struct cli_opt dead_table[] = {
+	{ .name = "all", .kind = CLI_OPT_FLAG, .offset = AT(all), .help = "all that are dead" },
+	{ .name = "items", .kind = CLI_OPT_FLAG, .offset = AT(items), .help = "list: print the items as well" },
+	{ .name = "json", .kind = CLI_OPT_FLAG, .offset = AT(json), .help = "list: print an object for each" },
+	{ .name = NULL },
+};
+
 static const struct cli_opt join_table[] = {
 	{ .name = "timeout", .kind = CLI_OPT_CALL, .arg = "D", .set = set_timeout, .help = "wait no longer than D" },
 	{ .name = NULL },
@@ -136,7 +143,7 @@ static const struct cli_opt close_table[] = {
 
 static int set_poll(void *opts, const char *name, const char *value)
 {
-	return duration(name, value, &((struct pqueue_opts *)opts)->poll);
+	return pqueue_opt_duration(name, value, &((struct pqueue_opts *)opts)->poll);
 }
 
 static const struct cli_opt send_table[] = {
@@ -163,7 +170,7 @@ enum { NO_LIMIT = 1 << 30 };
 static const struct verb {
 	const char *name, *usage, *summary;
 	const struct cli_opt *tables[3];
-	int (*run)(struct pqueue_opts *o);
+	int (*run)(struct pqueue_opts *o); /* NULL: work, which parses its own options */
 	int min, max; /* operands */
 } verbs[] = {
 	{ "create", "NAME", "Make a queue.", { create_table }, pqueue_create, 1, 1 },
@@ -173,10 +180,12 @@ static const struct verb {
 	{ "ack", "NAME LEASE...", "Items that were leased are done.", { NULL }, pqueue_ack, 2, NO_LIMIT },
 	{ "nack", "NAME LEASE...", "Give back items that were leased.", { nack_table }, pqueue_nack, 2, NO_LIMIT },
 	{ "touch", "NAME LEASE...", "Keep items that were leased for longer.", { touch_table }, pqueue_touch, 2, NO_LIMIT },
+	{ "work", "NAME COMMAND [ARG...]", "Run a command for each item, and keep those that it fails for.", { NULL }, NULL, 0, 0 },
+	{ "dead", "list|retry|drop NAME [ID...]", "Show the items that are given up, make them ready again, or drop them.", { dead_table }, pqueue_dead, 2, NO_LIMIT },
 	{ "join", "NAME", "Wait until every item is taken, and acknowledged if it was leased.", { join_table }, pqueue_join, 1, 1 },
 	{ "len", "NAME", "Print how many items are ready.", { NULL }, pqueue_len, 1, 1 },
 	{ "stat", "NAME", "Tell about a queue.", { stat_table }, pqueue_stat, 1, 1 },
-	{ "list", "", "List the queues of the runtime directory: name, ready, leased, delayed, state.", { NULL }, pqueue_list, 0, 0 },
+	{ "list", "", "List the queues of the runtime directory: name, ready, leased, delayed, dead, state.", { NULL }, pqueue_list, 0, 0 },
 	{ "close", "NAME", "Let nothing more be put; gets take what is left, then see the end.", { close_table }, pqueue_close, 1, 1 },
 	{ "rm", "NAME", "Remove a queue and all that is in it; who uses it sees the end.", { NULL }, pqueue_rm, 1, 1 },
 	{ "send", "NAME [MESSAGE...]", "Open an end of a channel and send messages: the words, or the lines of stdin.", { form_table, send_table }, pqueue_send, 1, NO_LIMIT },
@@ -272,6 +281,8 @@ static int run(int argc, char **argv)
 	argv++;
 	if (cli_opts_defaults("pqueue", &argc, &argv) < 0)
 		return cli_error("out of memory");
+	if (!v->run)
+		return pqueue_work(argc, argv);
 	r = parse_options(&opts, v, argc, argv);
 	if (r != CLI_GO)
 		return r;

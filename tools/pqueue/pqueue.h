@@ -32,7 +32,7 @@ struct pqueue_opts {
 	bool all, follow;
 	int64_t lease; /* get, touch; 0: none given */
 
-	bool json, now;
+	bool json, now, items;
 
 	int64_t poll; /* recv; negative: none given */
 	uint64_t max;
@@ -52,6 +52,7 @@ int pqueue_peek(struct pqueue_opts *o);
 int pqueue_ack(struct pqueue_opts *o);
 int pqueue_nack(struct pqueue_opts *o);
 int pqueue_touch(struct pqueue_opts *o);
+int pqueue_dead(struct pqueue_opts *o); /* the name is what to do, the words are a name and ids */
 int pqueue_join(struct pqueue_opts *o);
 int pqueue_len(struct pqueue_opts *o);
 int pqueue_stat(struct pqueue_opts *o);
@@ -61,6 +62,10 @@ int pqueue_rm(struct pqueue_opts *o);
 int pqueue_send(struct pqueue_opts *o);
 int pqueue_recv(struct pqueue_opts *o);
 int pqueue_pipe(struct pqueue_opts *o); /* the words are a command, if there are any */
+int pqueue_work(int argc, char **argv); /* parses its own */
+
+/* The value of an option: 0, or a status after a message. */
+int pqueue_opt_duration(const char *name, const char *value, int64_t *ret);
 
 /* ---- names (name.c) ---- */
 
