@@ -26,6 +26,7 @@ struct pcore_queue_ops {
 	int (*poll)(struct pcore_queue *q, const _Atomic bool *stop, int64_t deadline_ns);
 	void (*cancel)(struct pcore_queue *q, _Atomic bool *stop);
 	int (*stat)(struct pcore_queue *q, struct pcore_queue_stat *ret);
+	void (*found)(const struct pcore_queue *q, struct pcore_queue_found *ret); /* NULL: nothing ever */
 };
 
 /* A kind's own struct begins with this. */
@@ -38,5 +39,6 @@ int pcore_queue_memory_open(struct pcore_queue **ret, int dfd, const char *name)
 
 int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
 int pcore_queue_durable_open(struct pcore_queue **ret, int dfd, const char *name);
+int pcore_queue_durable_remove(int dfd, const char *name);
 
 #endif

@@ -2,24 +2,38 @@
 /*
  * queue.c - queues, whatever is behind them.
  */
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libcore/queue/ops.h"
 
+static bool is_directory(int dfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dfd, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
 int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec *spec)
 {
-	return pcore_queue_memory_create(dfd, name, spec);
+	return spec->durable ? pcore_queue_durable_create(dfd, name, spec) : pcore_queue_memory_create(dfd, name, spec);
+}
+
+static int open_there(struct pcore_queue **ret, int dfd, const char *name)
+{
+	return is_directory(dfd, name) ? pcore_queue_durable_open(ret, dfd, name) : pcore_queue_memory_open(ret, dfd, name);
 }
 
 int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec)
 {
-	int r = pcore_queue_memory_open(ret, dfd, name);
+	int r = open_there(ret, dfd, name);
 
 	/* Whoever is quicker makes it; whoever removes it meanwhile makes us make it anew. */
 	while (r == -ENOENT && spec) {
 		r = pcore_queue_create(dfd, name, spec);
 		if (r == 0 || r == -EEXIST)
-			r = pcore_queue_memory_open(ret, dfd, name);
+			r = open_there(ret, dfd, name);
 		else
 			return r;
 	}
@@ -33,10 +47,10 @@ void pcore_queue_free(struct pcore_queue *q)
 }
 
 /* The name goes first: who comes later makes a new queue, who is there already sees the end of this one. */
-int pcore_queue_remove(int dfd, const char *name)
+static int remove_memory(int dfd, const char *name)
 {
 	struct pcore_queue *q = NULL;
-	int r = pcore_queue_open(&q, dfd, name, NULL);
+	int r = pcore_queue_memory_open(&q, dfd, name);
 
 	if (r < 0 && r != -ESTALE)
 		return r;
@@ -45,6 +59,18 @@ int pcore_queue_remove(int dfd, const char *name)
 		(void)pcore_queue_close(q, true);
 	pcore_queue_free(q);
 	return r;
+}
+
+int pcore_queue_remove(int dfd, const char *name)
+{
+	return is_directory(dfd, name) ? pcore_queue_durable_remove(dfd, name) : remove_memory(dfd, name);
+}
+
+void pcore_queue_found(const struct pcore_queue *q, struct pcore_queue_found *ret)
+{
+	*ret = (struct pcore_queue_found){ 0 };
+	if (q->ops->found)
+		q->ops->found(q, ret);
 }
 
 int pcore_queue_put(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns)

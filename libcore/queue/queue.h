@@ -9,6 +9,21 @@
  *
  * A queue's handle may be used by several threads at once. Items, ways to take and their results are those of ring.h:
  * deadline_ns is on CLOCK_MONOTONIC, 0 does not wait (-EAGAIN), INT64_MAX waits for ever.
+ *
+ * What a durable queue promises. When put, ack, a get without lease, a nack with a delay, bury, revive, discard or close
+ * returns, what it did is on disk as far as the queue's sync says: always; or at most an interval later, as long as anybody
+ * puts, takes, waits or closes; or when the kernel sees fit. A crash of programs, whenever, loses nothing of it in any case.
+ *   without a lease  an item is handed out at most once: that it is gone is on disk before the get returns, and a taker that
+ *                    dies then has lost it
+ *   with a lease     at least once: until its ack is on disk the item comes again, when the lease ends or the queue is opened
+ *                    by the first one anew. Attempts are counted up to 32767; a lease is written to the log, but not
+ *                    waited for, so a crash of the machine may forget one
+ * An item is there for others as soon as it is put, before its putter knows that it is on disk.
+ *
+ * Any operation of a durable queue may also return -ENOTRECOVERABLE (a sync has failed, and nobody knows any more what is on
+ * disk: everybody gets this until all have closed it, and who waits is woken), -ENOSPC, -EDQUOT or -EFBIG (nothing was
+ * done; acks and gets keep their room in the log, for over a million items), -EBADMSG (damage: pcore_queue_repair()), -EIO.
+ * On a full disk leases and delays work, but do not survive.
  */
 #ifndef PCORE_QUEUE_H
 #define PCORE_QUEUE_H
@@ -41,6 +56,12 @@ struct pcore_queue_stat {
 	const char *durability; /* "none": lost at reboot; "always", "interval", "unsynced" */
 };
 
+/* What opening a durable queue found: the end of its log was torn by a crash, and cut off. */
+struct pcore_queue_found {
+	uint64_t cut_bytes;
+	uint64_t cut_records; /* whole ones among them, behind one that is not */
+};
+
 /* Make a queue. -EEXIST, -EINVAL (limits that contradict each other), -ENOSPC, -errno. */
 int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
 
@@ -48,10 +69,23 @@ int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec 
  * (from before a reboot), -errno. */
 int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec);
 void pcore_queue_free(struct pcore_queue *q); /* NULL is fine */
+void pcore_queue_found(const struct pcore_queue *q, struct pcore_queue_found *ret); /* by this open */
 
 /* End the queue for everybody who has it open, as a close that drops, and remove its file. As pcore_queue_open(): what is
- * no queue stays. */
+ * no queue stays. A directory in which there is anything else than a queue's files stays, too: -ENOTEMPTY. */
 int pcore_queue_remove(int dfd, const char *name);
+
+struct pcore_queue_repaired {
+	uint64_t items;	     /* that the copy holds */
+	uint64_t records;    /* of the log, copied */
+	uint64_t missing;    /* that should be there and are not */
+	uint64_t bad_bytes;  /* that belong to no whole record */
+	uint64_t bad_places; /* so many pieces of them */
+};
+
+/* Copy what is whole of a damaged durable queue that nobody uses to a new one (-EEXIST). An item whose removal is among what is
+ * missing is there again. */
+int pcore_queue_repair(int from_dfd, const char *from, int to_dfd, const char *to, struct pcore_queue_repaired *ret);
 
 /* As pcore_ring_put(), _get(), _peek(): the first of n, and how many. */
 int pcore_queue_put(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns);

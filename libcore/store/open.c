@@ -171,10 +171,16 @@ static int open_next(struct pcore_store *s)
 	return r;
 }
 
+int pcore_store_sync_name(int dfd)
+{
+	_cleanup_(fd_closep) int parent = openat(dfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return parent < 0 ? -errno : store_file_sync(parent, false);
+}
+
 static int open_directory(int dfd, const char *path, bool make)
 {
 	_cleanup_(fd_closep) int fd = -EBADF;
-	_cleanup_(fd_closep) int parent = -EBADF;
 	struct statfs fs;
 	bool made;
 	int r;
@@ -190,8 +196,7 @@ static int open_directory(int dfd, const char *path, bool make)
 	if (fs.f_type == NFS_SUPER_MAGIC)
 		return -EOPNOTSUPP;
 	if (made) {
-		parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = parent < 0 ? -errno : store_file_sync(parent, false);
+		r = pcore_store_sync_name(fd);
 		if (r < 0)
 			return r;
 	}

@@ -358,16 +358,13 @@ int pcore_store_salvage(int from_dfd, const char *from, int to_dfd, const char *
 		.out = { .dfd = -EBADF, .fd = -EBADF, .segment_max = PCORE_STORE_SEGMENT_DEFAULT, .buf = PCORE_BUF_INIT(0) },
 		.next_serial = 1,
 	};
-	_cleanup_(fd_closep) int parent = -EBADF;
 	int r;
 
 	v.out.next_serial = &v.next_serial;
 	v.dfd = openat(from_dfd, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = v.dfd < 0 ? -errno : salvage_into(&v, to_dfd, to);
-	if (r == 0) {
-		parent = openat(v.out.dfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = parent < 0 ? -errno : store_file_sync(parent, false);
-	}
+	if (r == 0)
+		r = pcore_store_sync_name(v.out.dfd);
 	copier_done(&v.out, r < 0 && v.out.dfd >= 0);
 	if (r < 0 && v.out.dfd >= 0) {
 		(void)unlinkat(v.out.dfd, "CURRENT", 0);

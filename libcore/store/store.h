@@ -172,6 +172,9 @@ int pcore_store_salvage(int from_dfd, const char *from, int to_dfd, const char *
  * one. name.new is used on the way. */
 int pcore_store_replace(int dfd, const char *name, const void *data, size_t len);
 
+/* The name of the directory dfd, which has just been given to it, to disk. */
+int pcore_store_sync_name(int dfd);
+
 /* The CRC-32C of data behind what gave crc (0 at first). With the instruction where the CPU has it. */
 uint32_t pcore_crc32c(uint32_t crc, const void *data, size_t len);
 
