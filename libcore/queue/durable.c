@@ -214,7 +214,7 @@ static int lease(struct durable *d, struct get *g, const uint32_t *slots, size_t
 {
 	struct dq_timed t = { .due_ns = pcore_ns_add(pcore_now_ns(), g->how->lease_ns), .lease_ns = g->how->lease_ns,
 		.holder = g->how->holder };
-	struct dq_lease l = { .session = pcore_store_session(d->log), .due_ns = t.due_ns, .lease_ns = t.lease_ns, .holder = t.holder };
+	struct dq_lease l = { .boot = d->boot, .due_ns = t.due_ns, .lease_ns = t.lease_ns, .holder = t.holder };
 	uint64_t seq;
 	int r = dq_time_room(d, n);
 

@@ -63,7 +63,7 @@ struct dq_put {
 };
 
 struct dq_lease {
-	uint64_t session; /* the times below mean nothing in another one */
+	uint64_t boot; /* the system's, as in struct durable: the times below and the holder mean nothing in another one */
 	int64_t due_ns;	  /* monotonic */
 	int64_t lease_ns;
 	uint64_t holder;
@@ -216,6 +216,7 @@ struct durable {
 	struct pcore_buf in, out; /* the record that was read last; records on their way out */
 	struct pcore_record *recs; /* the same */
 	size_t n_recs, recs_cap;
+	uint64_t boot; /* which one it is: the first half of the kernel's boot_id, 0 where it cannot be known */
 	int64_t wall_ns; /* while the log is read: realtime less monotonic */
 	uint64_t compact_min; /* so much of the log has to be of no use */
 	_Atomic int64_t reaped_ns;

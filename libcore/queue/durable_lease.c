@@ -82,7 +82,7 @@ int dq_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_
 int dq_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns)
 {
 	struct durable *d = durable_of(q);
-	struct dq_lease l = { .session = pcore_store_session(d->log) };
+	struct dq_lease l = { .boot = d->boot };
 	uint64_t seq;
 	uint32_t slot;
 	int r;

@@ -155,7 +155,7 @@ static int apply_gone(struct durable *d, const struct pcore_record *rec)
 	return 0;
 }
 
-/* A lease of this session goes on; of one before, it only counts as an attempt. */
+/* A lease of before a reboot only counts as an attempt. */
 static int apply_lease(struct durable *d, const struct pcore_record *rec)
 {
 	struct dq_lease l;
@@ -166,7 +166,7 @@ static int apply_lease(struct durable *d, const struct pcore_record *rec)
 		r = dq_time_room(d, l.n);
 	if (r < 0)
 		return r;
-	goes_on = l.session == pcore_store_session(d->log);
+	goes_on = l.boot != 0 && l.boot == d->boot;
 	for (size_t i = 0; i < l.n; i++) {
 		uint32_t attempt, slot = dq_find(d, dq_decode_leased(&l, i, &attempt));
 
@@ -345,7 +345,7 @@ static int say_again(struct durable *d, uint32_t slot)
 	size_t from = d->out.len;
 	int64_t wall_ns = pcore_clock_ns(CLOCK_REALTIME) - pcore_now_ns();
 	struct dq_nack n = { .id = e->id, .attempt = e->attempt };
-	struct dq_lease l = { .session = pcore_store_session(d->log) };
+	struct dq_lease l = { .boot = d->boot };
 	int r;
 
 	if (e->kind == DQ_LEASED) {

@@ -65,6 +65,21 @@ static int open_sync(struct durable *d)
 	return pcore_store_open(&d->sync, d->dfd, ".", &spec, NULL);
 }
 
+static uint64_t boot(void)
+{
+	char id[40];
+	uint64_t n = 0;
+
+	if (pcore_file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", id, sizeof(id)) < 0)
+		return 0;
+	for (const char *p = id; *p && n >> 60 == 0; p++)
+		if (*p >= '0' && *p <= '9')
+			n = n << 4 | (uint64_t)(*p - '0');
+		else if (*p >= 'a' && *p <= 'f')
+			n = n << 4 | (uint64_t)(*p - 'a' + 10);
+	return n;
+}
+
 static int open_directory(struct durable *d, int dfd, const char *name)
 {
 	struct stat st;
@@ -87,6 +102,7 @@ int dq_open(struct durable **ret, int dfd, const char *name)
 	d->queue.ops = &dq_ops;
 	d->dfd = d->index_fd = -EBADF;
 	d->compact_min = COMPACT_MIN;
+	d->boot = boot();
 	(void)pthread_mutex_init(&d->mutex, NULL);
 	r = open_directory(d, dfd, name);
 	if (r == 0) {

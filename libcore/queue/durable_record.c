@@ -140,7 +140,7 @@ int dq_encode_lease(struct pcore_buf *out, const struct dq_lease *l)
 
 	if (r < 0)
 		return r;
-	pcore_put64(p, l->session);
+	pcore_put64(p, l->boot);
 	pcore_put64(p + 8, (uint64_t)l->due_ns);
 	pcore_put64(p + 16, (uint64_t)l->lease_ns);
 	pcore_put64(p + 24, l->holder);
@@ -166,7 +166,7 @@ int dq_decode_lease(const struct pcore_record *rec, struct dq_lease *ret)
 	if (rec->len < DQ_LEASE_SIZE || (rec->len - DQ_LEASE_SIZE) % DQ_LEASE_EACH != 0)
 		return -EBADMSG;
 	*ret = (struct dq_lease){
-		.session = pcore_get64(p),
+		.boot = pcore_get64(p),
 		.due_ns = (int64_t)pcore_get64(p + 8),
 		.lease_ns = (int64_t)pcore_get64(p + 16),
 		.holder = pcore_get64(p + 24),

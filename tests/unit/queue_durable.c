@@ -176,7 +176,34 @@ static void specifications_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(faccessat(dfd, "q", F_OK, 0), -1);
 }
 
-static void a_lease_is_ready_again_with_its_attempts(void **state)
+static void a_lease_outlives_those_who_have_the_queue_open(void **state)
+{
+	struct pcore_item item;
+
+	(void)state;
+	open_it(&plain);
+	put("a");
+	put("b");
+	assert_string_equal(get(&leased, &item), "a");
+	again();
+	assert_int_equal(stat_now().leased, 1);
+	assert_string_equal(take(), "b");
+	assert_string_equal(take(), "nothing");
+	assert_int_equal(pcore_queue_touch(q, item.id, 1, NS_PER_S), 0);
+	again();
+	assert_int_equal(pcore_queue_ack(q, item.id, 1), 0);
+	again();
+	assert_int_equal(stat_now().ready + stat_now().leased, 0);
+	end();
+}
+
+/* What is written from here on is from before a reboot, to who opens the queue anew. */
+static void before_a_reboot(void)
+{
+	durable_of(q)->boot ^= 1;
+}
+
+static void a_lease_is_ready_again_with_its_attempts_after_a_reboot(void **state)
 {
 	struct pcore_item item;
 
@@ -185,6 +212,7 @@ static void a_lease_is_ready_again_with_its_attempts(void **state)
 	put("a");
 	put("b");
 	for (uint32_t i = 1; i <= 3; i++) {
+		before_a_reboot();
 		assert_string_equal(get(&leased, &item), "a");
 		assert_int_equal(item.attempt, i);
 		again();
@@ -821,7 +849,8 @@ int main(void)
 		TEST(items_survive_in_their_order),
 		TEST(limits_and_promises_survive),
 		TEST(specifications_that_make_no_sense_are_refused),
-		TEST(a_lease_is_ready_again_with_its_attempts),
+		TEST(a_lease_outlives_those_who_have_the_queue_open),
+		TEST(a_lease_is_ready_again_with_its_attempts_after_a_reboot),
 		TEST(delays_survive),
 		TEST(keys_and_replacements_survive),
 		TEST(the_dead_survive),
