@@ -3,8 +3,10 @@
  * queue_durable.c - tests of the durable queue: what survives, what is told, what fails and how.
  */
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "libcore/queue/durable.h"
@@ -814,6 +816,203 @@ static void a_newer_major_version_is_refused(void **state)
 	pcore_buf_done(&b);
 }
 
+/* ---- failures ---- */
+
+enum { ITEMS = 8 };
+
+/* What was acknowledged, and what may have been done. */
+struct story {
+	uint64_t id[ITEMS]; /* 0: its put failed, so nobody knows */
+	bool gone[ITEMS], going[ITEMS];
+	int r; /* the first failure */
+};
+
+static int note(struct story *t, int r)
+{
+	if (t->r == 0 && r < 0 && r != -EAGAIN)
+		t->r = r;
+	return r;
+}
+
+static void end_one(struct story *t, int how)
+{
+	struct pcore_item item = { 0 };
+	size_t i;
+
+	buf.len = 0;
+	if (note(t, pcore_queue_get(q, &item, 1, how == 0 ? &gone : &leased, &buf, 0)) != 1) {
+		for (i = 0; how == 0 && i < ITEMS; i++)
+			t->going[i] = true; /* one of them may be */
+		return;
+	}
+	i = (size_t)(item.data ? ((const char *)item.data)[0] - '0' : 0);
+	assert_true(i < ITEMS);
+	t->going[i] = how < 2;
+	t->gone[i] = how == 0;
+	if (how == 1)
+		t->gone[i] = note(t, pcore_queue_ack(q, item.id, item.attempt)) == 0;
+	else if (how == 2)
+		note(t, pcore_queue_nack(q, item.id, item.attempt, INT64_MAX));
+	else if (how == 3)
+		note(t, pcore_queue_bury(q, item.id, item.attempt, "why", 3));
+	else if (how == 4)
+		note(t, pcore_queue_touch(q, item.id, item.attempt, 0));
+}
+
+/* Everything a queue does once. */
+static struct story work(void)
+{
+	struct story t = { .r = 0 };
+	char text[2] = "0";
+
+	q = NULL;
+	if (note(&t, pcore_queue_open(&q, dfd, "q", &plain)) < 0)
+		return t;
+	for (size_t i = 0; i < ITEMS; i++, text[0]++) {
+		struct pcore_item item = { .data = text, .len = 1, .key = text, .key_len = i % 2 };
+
+		if (note(&t, pcore_queue_put(q, &item, 1, true, 0)) == 1)
+			t.id[i] = item.id;
+	}
+	for (int how = 0; how < 5; how++)
+		end_one(&t, how);
+	note(&t, dq_compact(durable_of(q)));
+	rebuild();
+	end_one(&t, 1);
+	note(&t, pcore_queue_revive(q, 4));
+	close_it();
+	return t;
+}
+
+static void check_after(const struct story *t, const char *spec)
+{
+	DIR *d = fdopendir(openat(dfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+
+	for (struct dirent *e = readdir(d); e; e = readdir(d))
+		if (e->d_name[0] != '.' && strcmp(e->d_name, "q") != 0)
+			fail_msg("%s left %s", spec, e->d_name);
+	closedir(d);
+	if (t->id[0] == 0 && faccessat(dfd, "q", F_OK, 0) < 0)
+		return;
+	open_it(NULL);
+	for (size_t i = 0; i < ITEMS; i++) {
+		uint32_t slot = 0;
+		struct dq_put put = { 0 };
+
+		assert_int_equal(dq_lock(durable_of(q)), 0);
+		slot = t->id[i] ? dq_find(durable_of(q), t->id[i]) : 0;
+		if (slot)
+			assert_int_equal(dq_read_put(durable_of(q), slot, &put), 0);
+		dq_unlock(durable_of(q));
+		if (t->id[i] && !t->going[i] && !slot)
+			fail_msg("%s lost item %zu", spec, i);
+		if (t->gone[i] && slot)
+			fail_msg("%s brought item %zu back", spec, i);
+		if (slot && (put.len != 1 || put.data[0] != (char)('0' + i)))
+			fail_msg("%s tore item %zu", spec, i);
+	}
+	end();
+}
+
+static void whatever_fails_nothing_acknowledged_is_lost(void **state)
+{
+	static const char *const kinds[] = { "store-open", "store-read", "store-write", "store-sync", "store-alloc", "store-rename",
+		"store-cut", "store-map", "store-remove", "store-lock", "index-alloc", "index-map", "index-open" };
+	static const char *const how[] = { "", "+" };
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		for (size_t h = 0; h < ARRAY_SIZE(how); h++)
+			for (unsigned n = 1, unharmed = 0; unharmed < 12; n++) { /* some failures do no harm */
+				char spec[64];
+				struct story t;
+
+				snprintf(spec, sizeof(spec), "%s:%u%s:%s", kinds[k], n, how[h], n % 2 ? "EIO" : "ENOSPC");
+				pcore_fault_set(spec);
+				t = work();
+				pcore_fault_set("");
+				check_after(&t, spec);
+				unharmed = t.r == 0 ? unharmed + 1 : 0;
+			}
+}
+
+static void join_until_it_fails(void)
+{
+	struct pcore_queue *mine = NULL;
+
+	if (pcore_queue_open(&mine, dfd, "q", NULL) < 0)
+		_exit(1);
+	_exit(pcore_queue_join(mine, pcore_now_ns() + 20 * NS_PER_S) == -ENOTRECOVERABLE ? 0 : 2);
+}
+
+static void a_failed_sync_wakes_and_fails_everybody(void **state)
+{
+	struct pcore_item item = { .data = "b", .len = 1 };
+	int64_t start = pcore_now_ns();
+	int status;
+	pid_t pid;
+
+	(void)state;
+	open_it(&plain);
+	put("a");
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		join_until_it_fails();
+	/* asleep, or about to be */
+	while (!*(volatile uint32_t *)&durable_of(q)->h->gate[DQ_JOIN].waiting && pcore_now_ns() - start < 10 * NS_PER_S)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	pcore_fault_set("store-sync:1:EIO");
+	assert_int_equal(pcore_queue_put(q, &item, 1, false, 0), -EIO);
+	pcore_fault_set("");
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(pcore_queue_put(q, &item, 1, false, INT64_MAX), -ENOTRECOVERABLE);
+	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ENOTRECOVERABLE);
+	assert_int_equal(pcore_queue_ack(q, 1, 1), -ENOTRECOVERABLE);
+	assert_int_equal(pcore_queue_poll(q, INT64_MAX), -ENOTRECOVERABLE);
+	again();
+	assert_string_equal(take(), "a");
+	end();
+}
+
+static void a_full_disk_refuses_puts_and_takes_acks(void **state)
+{
+	static char text[100];
+	struct pcore_item item;
+	struct rlimit was;
+	int n = 0, r;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	open_it(&plain);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1000000, was.rlim_max }), 0);
+	for (;; n++) {
+		item = (struct pcore_item){ .data = text, .len = sizeof(text) };
+		r = pcore_queue_put(q, &item, 1, false, 0);
+		if (r < 0)
+			break;
+	}
+	assert_int_equal(r, -EFBIG);
+	assert_true(n > 3000);
+	assert_int_equal(stat_now().ready, n);
+	for (int i = 0; i < n; i++) {
+		buf.len = 0;
+		assert_int_equal(pcore_queue_get(q, &item, 1, i % 2 ? &gone : &leased, &buf, 0), 1);
+		if (i % 2)
+			continue;
+		if (i % 4)
+			assert_int_equal(pcore_queue_nack(q, item.id, 1, 0), 0);
+		if (i % 4)
+			assert_int_equal(pcore_queue_get(q, &item, 1, &leased, &buf, 0), 1);
+		assert_int_equal(pcore_queue_ack(q, item.id, item.attempt), 0);
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	again();
+	assert_string_equal(take(), "nothing");
+	end();
+}
+
 /* ---- memory ---- */
 
 static void an_item_takes_at_most_forty_bytes_of_memory(void **state)
@@ -868,6 +1067,9 @@ int main(void)
 		TEST(what_is_no_queue_is_refused_and_stays),
 		TEST(a_removed_queue_is_over_for_its_users),
 		TEST(a_newer_major_version_is_refused),
+		TEST(whatever_fails_nothing_acknowledged_is_lost),
+		TEST(a_failed_sync_wakes_and_fails_everybody),
+		TEST(a_full_disk_refuses_puts_and_takes_acks),
 		TEST(an_item_takes_at_most_forty_bytes_of_memory),
 	};
 	char *dir = mkdtemp(shm) ? shm : mkdtemp(tmp);
