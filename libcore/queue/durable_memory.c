@@ -54,7 +54,7 @@ static int map(struct durable *d, uint64_t at, uint64_t len, char **ret)
 
 static int map_header(struct durable *d)
 {
-	char *p;
+	char *p = NULL;
 	int r = map(d, 0, HEADER_SIZE, &p);
 
 	if (r < 0)
@@ -157,7 +157,7 @@ static int map_extent(struct durable *d, enum dq_area area, uint32_t n)
 {
 	uint32_t have = d->n_chunks[area];
 	char **more = realloc(d->chunk[area], ((size_t)have + n) * sizeof(*more));
-	char *p;
+	char *p = NULL;
 	int r;
 
 	if (!more)

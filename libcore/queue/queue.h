@@ -16,8 +16,8 @@
  *   without a lease  an item is handed out at most once: that it is gone is on disk before the get returns, and a taker that
  *                    dies then has lost it
  *   with a lease     at least once: until its ack is on disk the item comes again, when the lease ends: by nack or time, with
- *                    its holder, or with a reboot. It does not end when nobody has the queue open. Attempts are counted up to 32767; a lease is written to the log, but not
- *                    waited for, so a crash of the machine may forget one
+ *                    its holder, or with a reboot; not when nobody has the queue open. Attempts are counted up to 32767; a lease is
+ *                    written to the log, but not waited for, so a crash of the machine may forget one
  * An item is there for others as soon as it is put, before its putter knows that it is on disk.
  *
  * Any operation of a durable queue may also return -ENOTRECOVERABLE (a sync has failed, and nobody knows any more what is on

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/cli/rundir.h"
@@ -29,6 +30,8 @@ int pqueue_create(struct pqueue_opts *o)
 	}
 	if (error == -EINVAL)
 		return cli_usage("--max, --max-bytes and --max-item do not go together: an item is at most as large as all of them");
+	if (error == -EOPNOTSUPP)
+		return pqueue_error("create", o->name, error);
 	return error < 0 ? cli_error("cannot create '%s': %s", o->name, strerror(-error)) : CLI_OK;
 }
 
@@ -65,7 +68,24 @@ int pqueue_len(struct pqueue_opts *o)
 struct figure {
 	const char *name;
 	uint64_t value;
+	bool limit; /* 0: there is none */
 };
+
+static int print_figure(struct pcore_buf *b, const struct figure *f)
+{
+	if (f->limit && f->value == 0)
+		return pcore_buf_addf(b, "%s none\n", f->name);
+	return pcore_buf_addf(b, "%s %" PRIu64 "\n", f->name, f->value);
+}
+
+static void figure_member(struct pcore_json *j, const struct figure *f)
+{
+	pcore_json_key(j, f->name);
+	if (f->limit && f->value == 0)
+		pcore_json_null(j);
+	else
+		pcore_json_u64(j, f->value);
+}
 
 static double a_second(uint64_t n, int64_t age_ns)
 {
@@ -75,19 +95,19 @@ static double a_second(uint64_t n, int64_t age_ns)
 static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_stat *s)
 {
 	const struct figure figures[] = {
-		{ "ready", s->ready },
-		{ "leased", s->leased },
-		{ "delayed", s->delayed },
-		{ "dead", s->dead },
-		{ "bytes", s->bytes },
-		{ "puts", s->puts },
-		{ "gets", s->gets },
-		{ "acks", s->acks },
-		{ "returns", s->returns },
-		{ "recoveries", s->recoveries },
-		{ "max", s->spec.max_items },
-		{ "max_bytes", s->spec.max_bytes },
-		{ "max_item", s->spec.max_item },
+		{ "ready", s->ready, false },
+		{ "leased", s->leased, false },
+		{ "delayed", s->delayed, false },
+		{ "dead", s->dead, false },
+		{ "bytes", s->bytes, false },
+		{ "puts", s->puts, false },
+		{ "gets", s->gets, false },
+		{ "acks", s->acks, false },
+		{ "returns", s->returns, false },
+		{ "recoveries", s->recoveries, false },
+		{ "max", s->spec.max_items, true },
+		{ "max_bytes", s->spec.max_bytes, true },
+		{ "max_item", s->spec.max_item, true },
 	};
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 	struct pcore_json j = PCORE_JSON_INIT(&b);
@@ -97,7 +117,7 @@ static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_stat
 		r = pcore_buf_addf(&b, "name %s\nstate %s\norder %s\ndurability %s\n", o->name, s->closed ? "closed" : "open",
 			orders[s->spec.order], s->durability);
 		for (size_t i = 0; i < ARRAY_SIZE(figures) && r == 0; i++)
-			r = pcore_buf_addf(&b, "%s %" PRIu64 "\n", figures[i].name, figures[i].value);
+			r = print_figure(&b, &figures[i]);
 		if (r == 0)
 			r = pcore_buf_addf(&b, "puts_per_s %.1f\ngets_per_s %.1f\n", a_second(s->puts, s->age_ns),
 				a_second(s->gets, s->age_ns));
@@ -112,10 +132,8 @@ static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_stat
 	pcore_json_str(&j, orders[s->spec.order]);
 	pcore_json_key(&j, "durability");
 	pcore_json_str(&j, s->durability);
-	for (size_t i = 0; i < ARRAY_SIZE(figures); i++) {
-		pcore_json_key(&j, figures[i].name);
-		pcore_json_u64(&j, figures[i].value);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
+		figure_member(&j, &figures[i]);
 	pcore_json_key(&j, "age_s");
 	pcore_json_seconds(&j, s->age_ns);
 	pcore_json_key(&j, "puts_per_s");
@@ -179,15 +197,17 @@ static int list_one(int dir, const char *name, struct pcore_buf *b)
 	struct pcore_queue_stat s;
 	int r = pcore_queue_open(&q, dir, name, NULL);
 
-	if (r == 0)
+	if (r == 0) {
+		pqueue_tell_found(name, q);
 		r = pcore_queue_stat(q, &s);
+	}
 	pcore_queue_free(q);
 	if (r == -ENOENT) /* removed meanwhile */
 		return 0;
 	if (r < 0)
-		return pcore_buf_addf(b, "%s\t-\t-\t-\t-\tdamaged\n", name);
-	return pcore_buf_addf(b, "%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\n", name, s.ready, s.leased, s.delayed,
-		s.dead, s.closed ? "closed" : "open");
+		return pcore_buf_addf(b, "%s\t-\t-\t-\t-\tdamaged\t-\n", name);
+	return pcore_buf_addf(b, "%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\n", name, s.ready, s.leased,
+		s.delayed, s.dead, s.closed ? "closed" : "open", s.durability);
 }
 
 int pqueue_list(struct pqueue_opts *o)
@@ -241,6 +261,17 @@ int pqueue_close(struct pqueue_opts *o)
 	return error < 0 ? pqueue_error("close", o->name, error) : CLI_OK;
 }
 
+/* Whatever it is, in the directory of the queues it is of no other use. A path may be that of anything, and in a directory
+ * there are items that can be saved. */
+static int remove_what_is_none(const struct pqueue_place *place)
+{
+	struct stat st;
+
+	if (place->dir == AT_FDCWD || fstatat(place->dir, place->path, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
+		return -EBADMSG;
+	return unlinkat(place->dir, place->path, 0) < 0 ? -errno : 0;
+}
+
 int pqueue_rm(struct pqueue_opts *o)
 {
 	struct pqueue_place place;
@@ -250,9 +281,58 @@ int pqueue_rm(struct pqueue_opts *o)
 		return r;
 
 	error = pcore_queue_remove(place.dir, place.path);
-	/* Whatever it is, in the directory of the queues it is of no other use. A path may be that of anything. */
-	if ((error == -EBADMSG || error == -EPROTONOSUPPORT) && place.dir != AT_FDCWD)
-		error = unlinkat(place.dir, place.path, 0) < 0 ? -errno : 0;
+	if (error == -EBADMSG || error == -EPROTONOSUPPORT)
+		error = remove_what_is_none(&place) == 0 ? 0 : error;
 	pqueue_place_done(&place);
 	return error < 0 ? pqueue_error("remove", o->name, error) : CLI_OK;
+}
+
+/* ---- repair ---- */
+
+static int print_repaired(const struct pqueue_opts *o, const struct pcore_queue_repaired *r)
+{
+	const struct figure figures[] = {
+		{ "items", r->items, false },
+		{ "records", r->records, false },
+		{ "missing", r->missing, false },
+		{ "bad_bytes", r->bad_bytes, false },
+		{ "bad_places", r->bad_places, false },
+	};
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct pcore_json j = PCORE_JSON_INIT(&b);
+	int error = 0;
+
+	if (!o->json) {
+		for (size_t i = 0; i < ARRAY_SIZE(figures) && error == 0; i++)
+			error = print_figure(&b, &figures[i]);
+		return print_buf(&b, error);
+	}
+	pcore_json_object(&j);
+	for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
+		figure_member(&j, &figures[i]);
+	pcore_json_object_end(&j);
+	return print_buf(&b, j.error < 0 ? j.error : pcore_buf_addc(&b, '\n'));
+}
+
+int pqueue_repair(struct pqueue_opts *o)
+{
+	struct pqueue_place from, to;
+	struct pcore_queue_repaired repaired;
+	int r = pqueue_locate(o->name, "queues", &from), error;
+
+	if (r == CLI_GO)
+		r = pqueue_locate(o->copy_to, "queues", &to);
+	if (r != CLI_GO)
+		return r; /* what is open ends with us */
+
+	error = pcore_queue_repair(from.dir, from.path, to.dir, to.path, &repaired);
+	pqueue_place_done(&from);
+	pqueue_place_done(&to);
+	if (error == -EEXIST) {
+		(void)cli_error("cannot copy to '%s': it exists", o->copy_to);
+		return CLI_NO;
+	}
+	if (error == -EBUSY)
+		return cli_error("cannot repair '%s': somebody uses it", o->name);
+	return error < 0 ? pqueue_error("repair", o->name, error) : print_repaired(o, &repaired);
 }

@@ -70,11 +70,32 @@ static int set_delimiter(void *opts, const char *name, const char *value)
 	return 0;
 }
 
+static int set_sync(void *opts, const char *name, const char *value)
+{
+	static const char interval[] = "interval=";
+	struct pcore_queue_spec *s = &((struct pqueue_opts *)opts)->spec;
+	bool timed = strncmp(value, interval, strlen(interval)) == 0;
+
+	((struct pqueue_opts *)opts)->sync = true;
+	s->interval_ns = 0;
+	if (strcmp(value, "always") == 0)
+		s->sync = PCORE_QUEUE_ALWAYS;
+	else if (strcmp(value, "none") == 0)
+		s->sync = PCORE_QUEUE_NONE;
+	else if (timed && pcore_parse_duration(value + strlen(interval), &s->interval_ns) == 0 && s->interval_ns > 0)
+		s->sync = PCORE_QUEUE_INTERVAL;
+	else
+		return cli_opt_bad(name, value, "must be always, none or interval=D");
+	return 0;
+}
+
 static const struct cli_opt create_table[] = {
 	{ .name = "max", .kind = CLI_OPT_U64, .arg = "ITEMS", .offset = AT(spec.max_items), .min = 1, .max = UINT32_MAX, .help = "hold so many items (one for each 256 bytes)" },
 	{ .name = "max-bytes", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(spec.max_bytes), .min = 1, .help = "hold so many bytes (8M)" },
 	{ .name = "max-item", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(spec.max_item), .min = 1, .max = INT32_MAX, .help = "take no larger item (64M, or all of --max-bytes)" },
 	{ .name = "order", .kind = CLI_OPT_CALL, .arg = "ORDER", .set = set_order, .help = "fifo, lifo or priority (fifo)" },
+	{ .name = "durable", .kind = CLI_OPT_FLAG, .offset = AT(spec.durable), .help = "a directory on disk: it survives a power cut" },
+	{ .name = "sync", .kind = CLI_OPT_CALL, .arg = "WHEN", .set = set_sync, .help = "of a durable queue: always, interval=D or none (always)" },
 	{ .name = NULL },
 };
 
@@ -136,6 +157,12 @@ static const struct cli_opt stat_table[] = {
 	{ .name = NULL },
 };
 
+static const struct cli_opt repair_table[] = {
+	{ .name = "copy-to", .kind = CLI_OPT_STRING, .arg = "DIR", .offset = AT(copy_to), .help = "where the copy goes" },
+	{ .name = "json", .kind = CLI_OPT_FLAG, .offset = AT(json), .help = "print one object" },
+	{ .name = NULL },
+};
+
 static const struct cli_opt close_table[] = {
 	{ .name = "now", .kind = CLI_OPT_FLAG, .offset = AT(now), .help = "drop all that is in it" },
 	{ .name = NULL },
@@ -185,9 +212,10 @@ static const struct verb {
 	{ "join", "NAME", "Wait until every item is taken, and acknowledged if it was leased.", { join_table }, pqueue_join, 1, 1 },
 	{ "len", "NAME", "Print how many items are ready.", { NULL }, pqueue_len, 1, 1 },
 	{ "stat", "NAME", "Tell about a queue.", { stat_table }, pqueue_stat, 1, 1 },
-	{ "list", "", "List the queues of the runtime directory: name, ready, leased, delayed, dead, state.", { NULL }, pqueue_list, 0, 0 },
+	{ "list", "", "List the queues of the runtime directory: name, ready, leased, delayed, dead, state, durability.", { NULL }, pqueue_list, 0, 0 },
 	{ "close", "NAME", "Let nothing more be put; gets take what is left, then see the end.", { close_table }, pqueue_close, 1, 1 },
 	{ "rm", "NAME", "Remove a queue and all that is in it; who uses it sees the end.", { NULL }, pqueue_rm, 1, 1 },
+	{ "repair", "DIR --copy-to DIR", "Copy what is whole of a damaged durable queue to a new one.", { repair_table }, pqueue_repair, 1, 1 },
 	{ "send", "NAME [MESSAGE...]", "Open an end of a channel and send messages: the words, or the lines of stdin.", { form_table, send_table }, pqueue_send, 1, NO_LIMIT },
 	{ "recv", "NAME", "Open an end of a channel and print the messages that come.", { form_table, recv_table }, pqueue_recv, 1, 1 },
 	{ "pipe", "NAME [-- COMMAND [ARG...]]", "Open an end of a channel: stdin goes out, stdout gets what comes; or those of COMMAND.", { form_table, pipe_table }, pqueue_pipe, 1, NO_LIMIT },
@@ -214,6 +242,10 @@ static int check(const struct pqueue_opts *o, const struct verb *v)
 		return cli_usage("--nowait and --follow exclude each other; --all takes what is there");
 	if (o->n_words > 0 && v->run != pqueue_pipe && (o->null || o->delimiter || o->frames || o->whole))
 		return cli_usage("--null, --delimiter, --frames and --whole are about standard input, which is not read when items are given");
+	if (o->sync && !o->spec.durable)
+		return cli_usage("--sync needs --durable");
+	if (v->run == pqueue_repair && !o->copy_to)
+		return cli_usage("repair needs --copy-to: nothing is changed in place");
 	return v->run == pqueue_put ? check_put(o) : CLI_GO;
 }
 

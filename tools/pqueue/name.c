@@ -3,7 +3,9 @@
  * name.c - from the name of a queue to the queue.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/cli/rundir.h"
 #include "tools/pqueue/pqueue.h"
@@ -35,6 +37,20 @@ void pqueue_place_done(struct pqueue_place *p)
 	free(TAKE_PTR(p->path));
 }
 
+/* Only the durable ones are directories. */
+static bool is_durable(const char *name)
+{
+	struct pqueue_place place;
+	struct stat st;
+	bool is;
+
+	if (pqueue_locate(name, "queues", &place) != CLI_GO)
+		return false;
+	is = fstatat(place.dir, place.path, &st, 0) == 0 && S_ISDIR(st.st_mode);
+	pqueue_place_done(&place);
+	return is;
+}
+
 int pqueue_error(const char *what, const char *name, int error)
 {
 	switch (error) {
@@ -42,8 +58,13 @@ int pqueue_error(const char *what, const char *name, int error)
 		(void)cli_error("there is no queue '%s'", name);
 		return CLI_NO;
 	case -EBADMSG:
-		(void)cli_error("cannot %s '%s': it is damaged, or no queue", what, name);
+		(void)cli_error("cannot %s '%s': it is damaged, or no queue%s", what, name,
+			is_durable(name) ? " (pqueue repair copies what is whole)" : "");
 		return CLI_CORRUPT;
+	case -ENOTRECOVERABLE:
+		return cli_error("cannot %s '%s': a sync to its disk has failed; what is there is known when all have closed it", what, name);
+	case -EOPNOTSUPP:
+		return cli_error("cannot %s '%s': a durable queue cannot be on NFS", what, name);
 	case -EPROTONOSUPPORT:
 		(void)cli_error("cannot %s '%s': it was made by another version of pqueue", what, name);
 		return CLI_VERSION;
@@ -57,6 +78,16 @@ int pqueue_error(const char *what, const char *name, int error)
 	}
 }
 
+void pqueue_tell_found(const char *name, const struct pcore_queue *q)
+{
+	struct pcore_queue_found found;
+
+	pcore_queue_found(q, &found);
+	if (found.cut_bytes > 0)
+		cli_warn("the end of the queue '%s' was torn by a crash: %" PRIu64 " bytes cut off, %" PRIu64 " whole records among them",
+			name, found.cut_bytes, found.cut_records);
+}
+
 int pqueue_open(const struct pqueue_opts *o, bool create, struct pcore_queue **ret)
 {
 	struct pqueue_place place;
@@ -67,5 +98,8 @@ int pqueue_open(const struct pqueue_opts *o, bool create, struct pcore_queue **r
 
 	error = pcore_queue_open(ret, place.dir, place.path, create ? &o->spec : NULL);
 	pqueue_place_done(&place);
-	return error < 0 ? pqueue_error("open", o->name, error) : CLI_GO;
+	if (error < 0)
+		return pqueue_error("open", o->name, error);
+	pqueue_tell_found(o->name, *ret);
+	return CLI_GO;
 }

@@ -19,6 +19,8 @@ struct pqueue_opts {
 	unsigned char delim; /* with delimiter */
 
 	struct pcore_queue_spec spec; /* create */
+	bool sync; /* it was given */
+	const char *copy_to; /* repair */
 
 	uint64_t priority; /* put */
 	int64_t delay;	   /* put, nack */
@@ -59,6 +61,7 @@ int pqueue_stat(struct pqueue_opts *o);
 int pqueue_list(struct pqueue_opts *o);
 int pqueue_close(struct pqueue_opts *o);
 int pqueue_rm(struct pqueue_opts *o);
+int pqueue_repair(struct pqueue_opts *o);
 int pqueue_send(struct pqueue_opts *o);
 int pqueue_recv(struct pqueue_opts *o);
 int pqueue_pipe(struct pqueue_opts *o); /* the words are a command, if there are any */
@@ -75,6 +78,9 @@ void pqueue_place_done(struct pqueue_place *p);
 
 /* Open o->name, made with o->spec if it is missing and create is set. CLI_GO, or a status after a message. */
 int pqueue_open(const struct pqueue_opts *o, bool create, struct pcore_queue **ret);
+
+/* Say what the opening of a queue found, if that was something. */
+void pqueue_tell_found(const char *name, const struct pcore_queue *q);
 
 /* "cannot WHAT 'NAME': why", and the status for an error that no verb takes for an answer. */
 int pqueue_error(const char *what, const char *name, int error);
