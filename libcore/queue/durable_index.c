@@ -156,6 +156,11 @@ int dq_room(struct durable *d, bool keyed)
 		r = dq_reserve(d, DQ_IDS, n / IDS_A_BUCKET + 1, sizeof(uint32_t));
 	if (r == 0)
 		r = dq_reserve(d, DQ_READY, n, sizeof(uint32_t));
+	/* the first chunk of these, so that a few thousand can be leased and buried when the disk is full */
+	if (r == 0)
+		r = dq_reserve(d, DQ_TIMED, 1, sizeof(struct dq_timed));
+	if (r == 0)
+		r = dq_reserve(d, DQ_BURIED, 1, sizeof(struct dq_dead));
 	if (r == 0 && keyed)
 		r = dq_reserve(d, DQ_KEYS, entries, sizeof(struct dq_key));
 	if (r == 0 && keyed)

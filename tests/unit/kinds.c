@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queue_kinds.c - what both kinds of queue do alike: each test runs on a memory queue and on a durable one.
+ * kinds.c - what both kinds of queue do alike: each test runs on a memory queue and on a durable one.
  */
 #include <fcntl.h>
 #include <sys/wait.h>

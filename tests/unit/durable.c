@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queue_durable.c - tests of the durable queue: what survives, what is told, what fails and how.
+ * durable.c - tests of the durable queue: what survives, what is told, what fails and how.
  */
 #include <fcntl.h>
 #include <sys/resource.h>
