@@ -1042,6 +1042,79 @@ static void an_item_takes_at_most_forty_bytes_of_memory(void **state)
 	}
 }
 
+/* ---- the format ---- */
+
+static void version_1_0_is_read(void **state)
+{
+	DIR *d = opendir("tests/fixtures/queue-1.0");
+	unsigned char bytes[4096];
+	struct pcore_queue_stat s;
+	struct pcore_item item;
+	struct pcore_dead dead;
+	char name[64];
+	int fd;
+
+	(void)state;
+	assert_non_null(d);
+	assert_int_equal(mkdirat(dfd, "q", 0700), 0);
+	for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+		if (e->d_name[0] == '.')
+			continue;
+		fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC);
+		assert_true(fd >= 0);
+		snprintf(name, sizeof(name), "q/%.48s", e->d_name);
+		close(openat(dfd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		scribble(name, 0, bytes, (size_t)read(fd, bytes, sizeof(bytes)));
+		close(fd);
+	}
+	closedir(d);
+	open_it(NULL);
+	s = stat_now();
+	assert_int_equal(s.spec.order, PCORE_PRIORITY);
+	assert_int_equal(s.spec.max_items, 100);
+	assert_string_equal(s.durability, "always");
+	assert_int_equal(s.puts, 7);
+	assert_int_equal(s.gets, 6);
+	assert_int_equal(s.acks, 1);
+	assert_int_equal(s.delayed, 2); /* zeta and, given back, beta's successor */
+	assert_int_equal(s.dead, 1);
+	assert_true(s.closed);
+	buf.len = 0;
+	assert_int_equal(pcore_queue_dead(q, 0, &dead, &buf), 1);
+	assert_string_equal(dead.item.data, "alpha");
+	assert_string_equal(dead.reason, "exit 1");
+	assert_string_equal(get(&leased, &item), "epsilon"); /* revived, and leased once since */
+	assert_int_equal(item.id, 5);
+	assert_int_equal(item.priority, 5);
+	assert_int_equal(item.attempt, 2);
+	assert_int_equal(pcore_queue_ack(q, 5, 2), 0);
+	assert_string_equal(take(), "nothing");
+	end();
+}
+
+static void records_have_the_bytes_of_the_manual(void **state)
+{
+	/* pcore-wire(7), "Durable queues" */
+	static const unsigned char put_bytes[] = { 0x03, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x07, 0,
+		0, 0, 0x01, 0, 0, 0, 'k', 'a', 'l', 'p', 'h', 'a' };
+	static const unsigned char lease_bytes[] = { 0x01, 0, 0, 0, 0, 0, 0, 0, 0x00, 0xca, 0x9a, 0x3b, 0, 0, 0, 0, 0x00, 0xca, 0x9a,
+		0x3b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x03, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0 };
+	struct dq_put p = { .id = 3, .replaces = 2, .priority = 7, .key = "k", .key_len = 1, .data = "alpha", .len = 5 };
+	struct dq_lease l = { .session = 1, .due_ns = NS_PER_S, .lease_ns = NS_PER_S };
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+
+	(void)state;
+	assert_int_equal(dq_encode_put(&b, &p), 0);
+	assert_int_equal(b.len, sizeof(put_bytes));
+	assert_memory_equal(b.data, put_bytes, sizeof(put_bytes));
+	pcore_buf_clear(&b);
+	assert_int_equal(dq_encode_lease(&b, &l), 0);
+	assert_int_equal(dq_encode_leased(&b, 3, 2), 0);
+	assert_int_equal(b.len, sizeof(lease_bytes));
+	assert_memory_equal(b.data, lease_bytes, sizeof(lease_bytes));
+	pcore_buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1070,6 +1143,8 @@ int main(void)
 		TEST(whatever_fails_nothing_acknowledged_is_lost),
 		TEST(a_failed_sync_wakes_and_fails_everybody),
 		TEST(a_full_disk_refuses_puts_and_takes_acks),
+		TEST(version_1_0_is_read),
+		TEST(records_have_the_bytes_of_the_manual),
 		TEST(an_item_takes_at_most_forty_bytes_of_memory),
 	};
 	char *dir = mkdtemp(shm) ? shm : mkdtemp(tmp);
