@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# pqueue_work.bats - pqueue work and the dead items it leaves, as the manual page describes them.
+# pqueue_work.bats - pqueue work and the dead items it leaves, as the manual page describes them. pqueue_work_durable.bats is a
+# link to this file: under that name the queues are durable.
 # shellcheck shell=bash disable=SC2016,SC2154,SC2030,SC2031,SC2119,SC2120
 
 load support
@@ -9,6 +10,7 @@ setup() {
 	common_setup
 	export PCORE_RUNTIME_DIR=$PWD/run
 	make_await
+	choose_kind
 }
 
 teardown() { common_teardown; }
@@ -391,7 +393,7 @@ make_busy() {
 	pqueue put q a b
 	run -1 pqueue work --once --attempts 1 q test {} = a
 	run -0 pqueue list
-	[ "$output" = $'q\t0\t0\t0\t1\topen' ]
+	[ "$output" = $'q\t0\t0\t0\t1\topen\t'"$durability" ]
 	run -0 pqueue stat q
 	[[ "$output" == *$'\ndead 1\n'* ]]
 }

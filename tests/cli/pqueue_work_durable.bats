@@ -1,0 +1,1 @@
+pqueue_work.bats
