@@ -59,7 +59,7 @@ static void sift(struct pcore_heap *h, size_t i, struct pcore_heap_node *node)
 	place(h, i, node);
 }
 
-int pcore_heap_insert(struct pcore_heap *h, struct pcore_heap_node *node)
+int pcore_heap_insert_ranked(struct pcore_heap *h, struct pcore_heap_node *node, uint64_t rank)
 {
 	assert(!pcore_heap_linked(node));
 
@@ -71,11 +71,16 @@ int pcore_heap_insert(struct pcore_heap *h, struct pcore_heap_node *node)
 		h->nodes = nodes;
 		h->cap = cap;
 	}
-	node->seq = h->next_seq++;
+	node->seq = rank;
 	h->len++;
 	place(h, h->len - 1, node);
 	sift(h, h->len - 1, node);
 	return 0;
+}
+
+int pcore_heap_insert(struct pcore_heap *h, struct pcore_heap_node *node)
+{
+	return pcore_heap_insert_ranked(h, node, h->next_seq++);
 }
 
 void pcore_heap_remove(struct pcore_heap *h, struct pcore_heap_node *node)

@@ -29,6 +29,9 @@ void pcore_heap_done(struct pcore_heap *h);
 /* Set node->key first. 0 or -ENOMEM (the node is then in no heap). */
 int pcore_heap_insert(struct pcore_heap *h, struct pcore_heap_node *node);
 
+/* The same, but among equal keys nodes come out by rank. A heap has ranked nodes only, or none. */
+int pcore_heap_insert_ranked(struct pcore_heap *h, struct pcore_heap_node *node, uint64_t rank);
+
 /* Does nothing to a node that is in no heap. Never allocates and never fails. */
 void pcore_heap_remove(struct pcore_heap *h, struct pcore_heap_node *node);
 
