@@ -187,7 +187,7 @@ static int run_new(struct local *l, struct run **ret, struct pcore_err *err)
 static int spawn(struct local *l, struct run *run, struct pcore_proc_fd fds[3], struct pcore_err *err)
 {
 	struct pcore_proc_spec spec = { .size = sizeof(spec) };
-	struct pcore_proc_times times = l->spec.times;
+	struct pcore_proc_times times = run->job->times ? *run->job->times : l->spec.times;
 
 	if (run->job->timeout)
 		times.timeout = run->job->timeout;
@@ -278,7 +278,8 @@ static void local_end(struct pcore_executor *ex, struct pcore_job *job)
 {
 	struct run *run = job->run;
 
-	pcore_proc_end(&run->proc, local_of(ex)->spec.times.signal, PCORE_KILLED_CANCEL);
+	(void)ex;
+	pcore_proc_end(&run->proc, run->proc.times.signal, PCORE_KILLED_CANCEL);
 }
 
 static void local_kill(struct pcore_executor *ex, struct pcore_job *job)

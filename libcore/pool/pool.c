@@ -201,7 +201,7 @@ static void conclude(struct pcore_pool *p, struct pcore_job *job)
 	}
 	p->owner.again(p->ctx, job);
 	job->state = PCORE_JOB_NEW;
-	job->retry.key = pcore_ns_add(pcore_now_ns(), p->spec.retry_delay);
+	job->retry.key = pcore_ns_add(pcore_now_ns(), pcore_ns_add(p->spec.retry_delay, job->retry_delay));
 	if (pcore_heap_insert(&p->retries, &job->retry) < 0)
 		deliver(p, job);
 	else

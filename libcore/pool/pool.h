@@ -38,10 +38,12 @@ struct pcore_job_result {
 	unsigned survivors; /* processes it left behind, which were ended */
 };
 
-/* Embedded in the owner's job. The owner zeroes it and may set the first two; the dispatcher numbers it, unless the owner did. */
+/* Embedded in the owner's job. The owner zeroes it and may set the first four; the dispatcher numbers it, unless the owner did. */
 struct pcore_job {
-	uint64_t retries; /* further attempts, beyond the pool's */
-	int64_t timeout;  /* ns; 0: the executor's */
+	uint64_t retries;    /* further attempts, beyond the pool's */
+	int64_t retry_delay; /* ns, beyond the pool's */
+	int64_t timeout;     /* ns; 0: that of times */
+	const struct pcore_proc_times *times; /* borrowed as long as it runs; NULL: the executor's */
 	uint64_t seq;	  /* from 1, rising in the order of next() */
 	unsigned slot;	  /* from 1: no two running jobs have the same, unless the executor shares slots out by itself */
 	unsigned attempt; /* from 1 */
