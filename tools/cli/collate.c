@@ -646,6 +646,25 @@ static int gather(struct cli_collator *c)
 	return 0;
 }
 
+/* What is in the spill file is read in pieces. */
+static int give_to_sink(struct cli_collator *c)
+{
+	const struct segment *g = first_segment(c->writing);
+	const char *data = g->in_file ? c->io_buf : g->data + g->done;
+	size_t n = g->len - g->done;
+	int r = 0;
+
+	if (g->in_file) {
+		r = gather(c);
+		n = c->n_gathered;
+	}
+	if (r == 0)
+		r = c->spec.sink(c->spec.ctx, c->fd, data, n);
+	if (r == 0)
+		written(c, n);
+	return r;
+}
+
 static int start_write(struct cli_collator *c)
 {
 	const struct segment *g;
@@ -653,6 +672,8 @@ static int start_write(struct cli_collator *c)
 
 	if (c->spec.before_write)
 		c->spec.before_write(c->spec.ctx);
+	if (c->spec.sink)
+		return give_to_sink(c);
 	if (c->n_gathered == 0) {
 		g = first_segment(c->writing);
 		if (is_large(g))

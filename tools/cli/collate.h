@@ -34,6 +34,8 @@ struct cli_collator_spec {
 	void (*room)(void *ctx);		     /* an output has left, or all there was is written: look at has_room() again */
 	void (*failed)(void *ctx, int fd, int error); /* cannot write to 1 or 2 (-EPIPE: nobody reads); what follows is dropped */
 	void (*before_write)(void *ctx);	     /* may be NULL */
+	/* Where it goes instead of 1 and 2, at once; NULL. 0 or -errno. */
+	int (*sink)(void *ctx, int fd, const char *data, size_t len);
 };
 
 int cli_collator_new(struct cli_collator **ret, const struct cli_collator_spec *spec);
