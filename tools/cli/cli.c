@@ -23,6 +23,15 @@ struct cli_inherited cli_inherited;
 
 static const char *tool_name = "pcore";
 
+static void (*message_sink)(void *ctx, const char *line, size_t len);
+static void *message_ctx;
+
+void cli_messages_to(void (*sink)(void *ctx, const char *line, size_t len), void *ctx)
+{
+	message_sink = sink;
+	message_ctx = ctx;
+}
+
 const char *cli_tool(void)
 {
 	return tool_name;
@@ -48,8 +57,11 @@ __attribute__((format(printf, 2, 0))) static void message(bool usage, const char
 	out[len++] = '\n';
 	if (usage)
 		len += (size_t)sprintf(out + len, "try '%.60s --help'\n", tool_name);
-	while (write(STDERR_FILENO, out, len) < 0 && errno == EINTR)
-		;
+	if (message_sink)
+		message_sink(message_ctx, out, len);
+	else
+		while (write(STDERR_FILENO, out, len) < 0 && errno == EINTR)
+			;
 	errno = saved;
 }
 

@@ -45,6 +45,9 @@ const char *cli_tool(void);
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Messages go to sink (with ctx) instead of stderr, each as one line with its newline; NULL: to stderr again. */
+void cli_messages_to(void (*sink)(void *ctx, const char *line, size_t len), void *ctx);
+
 /* A usage error: the line, then `try 'TOOL --help'`. Returns CLI_FAILURE. */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
