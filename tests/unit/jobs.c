@@ -23,7 +23,7 @@ struct job {
 static void create(struct job *j, const char *name)
 {
 	*j = (struct job){ .dfd = -EBADF, .lock = -EBADF };
-	assert_int_equal(cli_job_create(name, &j->name, &j->dfd, &j->lock), CLI_GO);
+	assert_int_equal(cli_job_create(CLI_JOB_COMMAND, name, &j->name, &j->dfd, &j->lock), CLI_GO);
 	if (name)
 		assert_string_equal(j->name, name);
 }
@@ -37,7 +37,7 @@ static void leave(struct job *j)
 static void forget(struct job *j)
 {
 	leave(j);
-	assert_int_equal(cli_job_forget(j->name), 0);
+	assert_int_equal(cli_job_forget(CLI_JOB_COMMAND, j->name), 0);
 	free(j->name);
 }
 
@@ -85,7 +85,7 @@ static void look(const char *name, struct cli_job_info *i)
 {
 	int dfd = -EBADF;
 
-	assert_int_equal(cli_job_find(name, i, &dfd), CLI_GO);
+	assert_int_equal(cli_job_find(CLI_JOB_COMMAND, name, i, &dfd), CLI_GO);
 	pcore_fd_close(dfd);
 }
 
@@ -102,7 +102,7 @@ static int wait_one(const char *name, int64_t ns)
 {
 	char *const names[] = { (char *)name, NULL };
 
-	return cli_job_wait_any(names, 1, pcore_ns_add(pcore_now_ns(), ns));
+	return cli_job_wait_any(CLI_JOB_COMMAND, names, 1, pcore_ns_add(pcore_now_ns(), ns));
 }
 
 static int kill_job(struct job *j, int sig)
@@ -200,9 +200,9 @@ static void the_first_of_many_that_ends_is_found(void **state)
 	start(&a, "a");
 	start(&b, "b");
 	start(&c, "c");
-	assert_int_equal(cli_job_wait_any(names, 3, pcore_now_ns() + 10 * NS_PER_MS), -ETIMEDOUT);
+	assert_int_equal(cli_job_wait_any(CLI_JOB_COMMAND, names, 3, pcore_now_ns() + 10 * NS_PER_MS), -ETIMEDOUT);
 	assert_int_equal(kill_job(&b, SIGTERM), 0);
-	assert_int_equal(cli_job_wait_any(names, 3, INT64_MAX), 1);
+	assert_int_equal(cli_job_wait_any(CLI_JOB_COMMAND, names, 3, INT64_MAX), 1);
 	assert_int_equal(kill_job(&a, SIGTERM), 0);
 	assert_int_equal(kill_job(&c, SIGTERM), 0);
 	while (waitpid(-1, NULL, 0) > 0)
@@ -221,7 +221,7 @@ static void a_name_is_given_once(void **state)
 	(void)state;
 	create(&j, "a");
 	capture_begin(STDERR_FILENO);
-	r = cli_job_create("a", &other.name, &other.dfd, &other.lock);
+	r = cli_job_create(CLI_JOB_COMMAND, "a", &other.name, &other.dfd, &other.lock);
 	message = capture_end();
 	assert_int_equal(r, CLI_BUSY);
 	assert_string_equal(message,
@@ -238,7 +238,7 @@ static void names_are_made_up_and_listed_in_order(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
 		create(&jobs[i], NULL);
-	assert_int_equal(cli_job_names(&names), CLI_GO);
+	assert_int_equal(cli_job_names(CLI_JOB_COMMAND, &names), CLI_GO);
 	while (names[n])
 		n++;
 	assert_int_equal(n, ARRAY_SIZE(jobs));
@@ -256,12 +256,12 @@ static void asking_does_not_take_the_lock(void **state)
 	(void)state;
 	create(&j, "a");
 	assert_int_equal(state_of("a"), CLI_JOB_RUNNING);
-	assert_int_equal(cli_job_forget("a"), -EBUSY);
+	assert_int_equal(cli_job_forget(CLI_JOB_COMMAND, "a"), -EBUSY);
 	assert_int_equal(state_of("a"), CLI_JOB_RUNNING);
 	leave(&j);
 	assert_int_equal(state_of("a"), CLI_JOB_LOST);
 	forget(&j);
-	assert_int_equal(cli_job_forget("a"), -ENOENT);
+	assert_int_equal(cli_job_forget(CLI_JOB_COMMAND, "a"), -ENOENT);
 }
 
 static void unknown_and_bad_names_are_told(void **state)
@@ -272,12 +272,12 @@ static void unknown_and_bad_names_are_told(void **state)
 
 	(void)state;
 	capture_begin(STDERR_FILENO);
-	r = cli_job_find("nobody", &i, &dfd);
+	r = cli_job_find(CLI_JOB_COMMAND, "nobody", &i, &dfd);
 	message = capture_end();
 	assert_int_equal(r, CLI_NO);
 	assert_string_equal(message, "pcore: there is no 'nobody'\n");
 	capture_begin(STDERR_FILENO);
-	r = cli_job_find("../x", &i, &dfd);
+	r = cli_job_find(CLI_JOB_COMMAND, "../x", &i, &dfd);
 	message = capture_end();
 	assert_int_equal(r, CLI_FAILURE);
 	assert_non_null(strstr(message, "invalid name '../x'"));

@@ -21,6 +21,15 @@
 
 enum { NAME_TRIES = 10000, FILE_MAX = 4 * 1024 * 1024, LOOK_AGAIN_MS = 10 };
 
+static const struct {
+	const char *dir;
+	char letter; /* of names that are made up */
+	const char *hint;
+} kinds[] = {
+	[CLI_JOB_COMMAND] = { "jobs", 'p', "prun --forget removes one that is done" },
+	[CLI_JOB_TIMER] = { "timers", 't', "ptimer cancel ends it" },
+};
+
 const char *cli_job_state_name(enum cli_job_state s)
 {
 	switch (s) {
@@ -135,9 +144,9 @@ static int create_in(int jobs, const char *name, int *ret_dfd, int *ret_lock)
 	return 0;
 }
 
-int cli_job_create(const char *name, char **ret_name, int *ret_dfd, int *ret_lock_fd)
+int cli_job_create(enum cli_job_kind kind, const char *name, char **ret_name, int *ret_dfd, int *ret_lock_fd)
 {
-	_cleanup_(fd_closep) int jobs = cli_rundir_open("jobs");
+	_cleanup_(fd_closep) int jobs = cli_rundir_open(kinds[kind].dir);
 	char made[24];
 	int r = -EEXIST;
 
@@ -147,17 +156,17 @@ int cli_job_create(const char *name, char **ret_name, int *ret_dfd, int *ret_loc
 		r = create_in(jobs, name, ret_dfd, ret_lock_fd);
 	} else {
 		for (int i = 1; i < NAME_TRIES && r == -EEXIST; i++) {
-			(void)snprintf(made, sizeof(made), "p%d", i);
+			(void)snprintf(made, sizeof(made), "%c%d", kinds[kind].letter, i);
 			r = create_in(jobs, made, ret_dfd, ret_lock_fd);
 		}
 		name = made;
 	}
 	if (r == -EEXIST) {
-		(void)cli_error("there is a '%s' already (prun --forget removes one that is done)", name);
+		(void)cli_error("there is a '%s' already (%s)", name, kinds[kind].hint);
 		return CLI_BUSY;
 	}
 	if (r < 0)
-		return cli_error("cannot make '%s/jobs/%s': %s", cli_rundir_path(), name, strerror(-r));
+		return cli_error("cannot make '%s/%s/%s': %s", cli_rundir_path(), kinds[kind].dir, name, strerror(-r));
 	*ret_name = strdup(name);
 	return *ret_name ? CLI_GO : cli_error("out of memory");
 }
@@ -285,14 +294,14 @@ static void read_info(int dfd, struct cli_job_info *i)
 	i->state = locked ? CLI_JOB_RUNNING : i->status >= 0 ? CLI_JOB_DONE : CLI_JOB_LOST;
 }
 
-int cli_job_find(const char *name, struct cli_job_info *ret, int *ret_dfd)
+int cli_job_find(enum cli_job_kind kind, const char *name, struct cli_job_info *ret, int *ret_dfd)
 {
 	_cleanup_(fd_closep) int jobs = -EBADF;
 	_cleanup_(fd_closep) int dfd = -EBADF;
 
 	if (!cli_is_name(name))
 		return cli_usage("invalid name '%s': letters, digits, and . _ - inside, at most 64", name);
-	jobs = cli_rundir_open("jobs");
+	jobs = cli_rundir_open(kinds[kind].dir);
 	if (jobs < 0)
 		return CLI_FAILURE;
 	dfd = openat(jobs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -300,7 +309,7 @@ int cli_job_find(const char *name, struct cli_job_info *ret, int *ret_dfd)
 		(void)cli_error("there is no '%s'", name);
 		return CLI_NO;
 	}
-	*ret = (struct cli_job_info){ .status = -1 };
+	*ret = (struct cli_job_info){ .kind = kind, .status = -1 };
 	(void)snprintf(ret->name, sizeof(ret->name), "%s", name);
 	read_info(dfd, ret);
 	*ret_dfd = TAKE_FD(dfd);
@@ -319,9 +328,9 @@ static int only_names(const struct dirent *d)
 	return cli_is_name(d->d_name);
 }
 
-int cli_job_names(char ***ret)
+int cli_job_names(enum cli_job_kind kind, char ***ret)
 {
-	_cleanup_(fd_closep) int jobs = cli_rundir_open("jobs");
+	_cleanup_(fd_closep) int jobs = cli_rundir_open(kinds[kind].dir);
 	struct dirent **list = NULL;
 	char **names;
 	int n;
@@ -330,7 +339,7 @@ int cli_job_names(char ***ret)
 		return CLI_FAILURE;
 	n = scandirat(jobs, ".", &list, only_names, versionsort);
 	if (n < 0)
-		return cli_error("cannot list '%s/jobs': %s", cli_rundir_path(), strerror(errno));
+		return cli_error("cannot list '%s/%s': %s", cli_rundir_path(), kinds[kind].dir, strerror(errno));
 	names = calloc((size_t)n + 1, sizeof(*names));
 	for (int i = 0; i < n; i++) {
 		if (names)
@@ -350,20 +359,20 @@ void cli_job_names_free(char **names)
 }
 
 /* Does nothing of the job run any more? Helpers of a supervisor that was killed may have its lock a little longer. */
-static bool is_over(const char *name)
+static bool is_over(enum cli_job_kind kind, const char *name)
 {
-	_cleanup_(fd_closep) int jobs = cli_rundir_open("jobs");
+	_cleanup_(fd_closep) int jobs = cli_rundir_open(kinds[kind].dir);
 	_cleanup_(fd_closep) int dfd = jobs < 0 ? -EBADF : openat(jobs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	return dfd < 0 || !is_locked(dfd);
 }
 
 /* A pidfd of the job's supervisor, -ESRCH when there is none any more. */
-static int supervisor_pidfd(const char *name)
+static int supervisor_pidfd(enum cli_job_kind kind, const char *name)
 {
 	_cleanup_(fd_closep) int dfd = -EBADF;
 	struct cli_job_info i;
-	int pidfd, r = cli_job_find(name, &i, &dfd);
+	int pidfd, r = cli_job_find(kind, name, &i, &dfd);
 
 	if (r != CLI_GO)
 		return -ENOENT;
@@ -387,7 +396,7 @@ static int poll_left(int64_t deadline_ns)
 }
 
 /* The first that is over, or -EAGAIN; *dying: a supervisor is dead but not all of its job. */
-static int find_over(char *const *names, struct pollfd *fds, size_t n, bool *dying)
+static int find_over(enum cli_job_kind kind, char *const *names, struct pollfd *fds, size_t n, bool *dying)
 {
 	*dying = false;
 	for (size_t i = 0; i < n; i++) {
@@ -396,22 +405,22 @@ static int find_over(char *const *names, struct pollfd *fds, size_t n, bool *dyi
 		fds[i].revents = 0;
 		if (fds[i].fd >= 0)
 			continue;
-		if (is_over(names[i]))
+		if (is_over(kind, names[i]))
 			return (int)i;
 		*dying = true;
 	}
 	return -EAGAIN;
 }
 
-int cli_job_wait_any(char *const *names, size_t n, int64_t deadline_ns)
+int cli_job_wait_any(enum cli_job_kind kind, char *const *names, size_t n, int64_t deadline_ns)
 {
 	struct pollfd *fds = calloc(n, sizeof(*fds));
 	int found = fds ? -EAGAIN : -ENOMEM;
 	bool dying;
 
 	for (size_t i = 0; fds && i < n; i++)
-		fds[i] = (struct pollfd){ .fd = supervisor_pidfd(names[i]), .events = POLLIN };
-	while (found == -EAGAIN && (found = find_over(names, fds, n, &dying)) == -EAGAIN) {
+		fds[i] = (struct pollfd){ .fd = supervisor_pidfd(kind, names[i]), .events = POLLIN };
+	while (found == -EAGAIN && (found = find_over(kind, names, fds, n, &dying)) == -EAGAIN) {
 		int left = poll_left(deadline_ns);
 
 		if (left == 0)
@@ -425,9 +434,93 @@ int cli_job_wait_any(char *const *names, size_t n, int64_t deadline_ns)
 	return found;
 }
 
+/* ---- following logs ---- */
+
+static int print_to_end(int fd, int to)
+{
+	char buf[65536];
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = read(fd, buf, sizeof(buf))) != 0)
+		r = n < 0 ? -errno : pcore_fd_write_all(to, buf, (size_t)n);
+	return r;
+}
+
+/* Has another file taken the log's name? */
+static bool was_rotated(int dfd, const char *name, int fd)
+{
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && fstatat(dfd, name, &theirs, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino != theirs.st_ino;
+}
+
+/* Print what has been added to a log since last time. One that has been rotated away is read to its end first. */
+static int print_more(int dfd, const char *name, int *fd, int to)
+{
+	for (;;) {
+		bool rotated = was_rotated(dfd, name, *fd);
+		int r = print_to_end(*fd, to);
+
+		if (r < 0 || !rotated)
+			return r;
+		*fd = pcore_fd_close(*fd);
+		*fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (*fd < 0)
+			return -errno;
+	}
+}
+
+/* The older half of a log, if it has one, else the log. */
+static int open_oldest(int dfd, const char *name)
+{
+	char old[64];
+	int fd;
+
+	(void)snprintf(old, sizeof(old), "%s.old", name);
+	fd = openat(dfd, old, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+static int follow(const struct cli_job_info *job, int dfd)
+{
+	static const char *const logs[] = { "stdout", "stderr" };
+	char *const names[] = { (char *)job->name, NULL };
+	int fds[2] = { -EBADF, -EBADF };
+	int r = 0;
+	bool over = false;
+
+	for (int i = 0; i < 2 && r == 0; i++) {
+		fds[i] = open_oldest(dfd, logs[i]);
+		r = fds[i] < 0 ? fds[i] : 0;
+	}
+	while (r == 0 && !over) {
+		over = cli_job_wait_any(job->kind, names, 1, pcore_now_ns() + 100 * NS_PER_MS) != -ETIMEDOUT;
+		for (int i = 0; i < 2 && r == 0; i++)
+			r = print_more(dfd, logs[i], &fds[i], i ? STDERR_FILENO : STDOUT_FILENO);
+	}
+	for (int i = 0; i < 2; i++)
+		(void)pcore_fd_close(fds[i]);
+	return r;
+}
+
+int cli_job_print_logs(const struct cli_job_info *i, int dfd, bool following)
+{
+	int r;
+
+	if (following && i->state == CLI_JOB_RUNNING)
+		return follow(i, dfd);
+	r = cli_log_copy(dfd, "stdout", STDOUT_FILENO);
+	return r < 0 ? r : cli_log_copy(dfd, "stderr", STDERR_FILENO);
+}
+
+/* ---- speaking to it ---- */
+
 int cli_job_signal(const struct cli_job_info *i, int sig)
 {
-	_cleanup_(fd_closep) int pidfd = supervisor_pidfd(i->name);
+	_cleanup_(fd_closep) int pidfd = supervisor_pidfd(i->kind, i->name);
 	siginfo_t info = { .si_signo = SIGRTMIN, .si_code = SI_QUEUE };
 
 	if (pidfd < 0)
@@ -455,9 +548,9 @@ static void remove_files(int dfd)
 	(void)unlinkat(dfd, "lock", 0);
 }
 
-int cli_job_forget(const char *name)
+int cli_job_forget(enum cli_job_kind kind, const char *name)
 {
-	_cleanup_(fd_closep) int jobs = cli_rundir_open("jobs");
+	_cleanup_(fd_closep) int jobs = cli_rundir_open(kinds[kind].dir);
 	_cleanup_(fd_closep) int dfd = -EBADF;
 	_cleanup_(fd_closep) int lock = -EBADF;
 

@@ -87,7 +87,7 @@ static void forget_unstarted(const char *name, int dfd, pid_t supervisor)
 		return;
 	if (supervisor > 0)
 		(void)waitpid(supervisor, NULL, 0);
-	(void)cli_job_forget(name);
+	(void)cli_job_forget(CLI_JOB_COMMAND, name);
 }
 
 int prun_detach(struct prun_opts *opts)
@@ -98,7 +98,7 @@ int prun_detach(struct prun_opts *opts)
 	_cleanup_(freep) char *name = NULL;
 	pid_t supervisor = 0;
 	char line[80];
-	int r = cli_job_create(opts->name, &name, &dfd, &lock_fd);
+	int r = cli_job_create(CLI_JOB_COMMAND, opts->name, &name, &dfd, &lock_fd);
 
 	if (r != CLI_GO)
 		return r;
@@ -166,7 +166,7 @@ static int list(const struct prun_opts *opts, char *const *names)
 		(void)pcore_buf_addf(&b, "%-16s %-8s %7s %6s  %-20s  %s\n", "NAME", "STATE", "PID", "STATUS", "START", "COMMAND");
 	for (; *names; names++) {
 		struct cli_job_info i;
-		int dfd, r = cli_job_find(*names, &i, &dfd);
+		int dfd, r = cli_job_find(CLI_JOB_COMMAND, *names, &i, &dfd);
 
 		if (r != CLI_GO) {
 			result = r;
@@ -187,7 +187,7 @@ static int list(const struct prun_opts *opts, char *const *names)
 static int list_all(const struct prun_opts *opts)
 {
 	char **names = NULL;
-	int r = cli_job_names(&names);
+	int r = cli_job_names(CLI_JOB_COMMAND, &names);
 
 	if (r != CLI_GO)
 		return r;
@@ -200,7 +200,7 @@ static int list_all(const struct prun_opts *opts)
 static int print_result(const char *name)
 {
 	struct cli_job_info i;
-	int dfd, r = cli_job_find(name, &i, &dfd);
+	int dfd, r = cli_job_find(CLI_JOB_COMMAND, name, &i, &dfd);
 
 	if (r != CLI_GO)
 		return r;
@@ -220,7 +220,7 @@ static int check_names(char *const *names)
 {
 	for (; *names; names++) {
 		struct cli_job_info i;
-		int dfd, r = cli_job_find(*names, &i, &dfd);
+		int dfd, r = cli_job_find(CLI_JOB_COMMAND, *names, &i, &dfd);
 
 		if (r != CLI_GO)
 			return r;
@@ -242,7 +242,7 @@ static int join(const struct prun_opts *opts)
 		n++;
 	result = CLI_OK;
 	for (size_t i = 0; i < (opts->any ? 1 : n); i++) {
-		int r = cli_job_wait_any(opts->any ? opts->argv : opts->argv + i, opts->any ? n : 1, deadline);
+		int r = cli_job_wait_any(CLI_JOB_COMMAND, opts->any ? opts->argv : opts->argv + i, opts->any ? n : 1, deadline);
 
 		if (r == -ETIMEDOUT) {
 			(void)cli_error("'%s' still runs", opts->argv[i]);
@@ -257,88 +257,15 @@ static int join(const struct prun_opts *opts)
 	return result;
 }
 
-static int print_to_end(int fd, int to)
-{
-	char buf[65536];
-	ssize_t n;
-	int r = 0;
-
-	while (r == 0 && (n = read(fd, buf, sizeof(buf))) != 0)
-		r = n < 0 ? -errno : pcore_fd_write_all(to, buf, (size_t)n);
-	return r;
-}
-
-/* Has another file taken the log's name? */
-static bool was_rotated(int dfd, const char *name, int fd)
-{
-	struct stat ours, theirs;
-
-	return fstat(fd, &ours) == 0 && fstatat(dfd, name, &theirs, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino != theirs.st_ino;
-}
-
-/* Print what has been added to a log since last time. One that has been rotated away is read to its end first. */
-static int print_more(int dfd, const char *name, int *fd, int to)
-{
-	for (;;) {
-		bool rotated = was_rotated(dfd, name, *fd);
-		int r = print_to_end(*fd, to);
-
-		if (r < 0 || !rotated)
-			return r;
-		*fd = pcore_fd_close(*fd);
-		*fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (*fd < 0)
-			return -errno;
-	}
-}
-
-/* The older half of a log, if it has one, else the log. */
-static int open_oldest(int dfd, const char *name)
-{
-	char old[64];
-	int fd;
-
-	(void)snprintf(old, sizeof(old), "%s.old", name);
-	fd = openat(dfd, old, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
-}
-
-static int follow(const char *name, int dfd)
-{
-	static const char *const logs[] = { "stdout", "stderr" };
-	char *const names[] = { (char *)name, NULL };
-	int fds[2] = { -EBADF, -EBADF };
-	int r = 0;
-	bool over = false;
-
-	for (int i = 0; i < 2 && r == 0; i++) {
-		fds[i] = open_oldest(dfd, logs[i]);
-		r = fds[i] < 0 ? fds[i] : 0;
-	}
-	while (r == 0 && !over) {
-		over = cli_job_wait_any(names, 1, pcore_now_ns() + 100 * NS_PER_MS) != -ETIMEDOUT;
-		for (int i = 0; i < 2 && r == 0; i++)
-			r = print_more(dfd, logs[i], &fds[i], i ? STDERR_FILENO : STDOUT_FILENO);
-	}
-	for (int i = 0; i < 2; i++)
-		(void)pcore_fd_close(fds[i]);
-	return r;
-}
-
 static int logs(const struct prun_opts *opts)
 {
 	const char *name = opts->argv[0];
 	struct cli_job_info i;
-	int dfd, r = cli_job_find(name, &i, &dfd);
+	int dfd, r = cli_job_find(CLI_JOB_COMMAND, name, &i, &dfd);
 
 	if (r != CLI_GO)
 		return r;
-	if (opts->follow && i.state == CLI_JOB_RUNNING)
-		r = follow(name, dfd);
-	else if ((r = cli_log_copy(dfd, "stdout", STDOUT_FILENO)) == 0)
-		r = cli_log_copy(dfd, "stderr", STDERR_FILENO);
+	r = cli_job_print_logs(&i, dfd, opts->follow);
 	if (r < 0)
 		r = cli_error("cannot print the output of '%s': %s", name, strerror(-r));
 	cli_job_info_done(&i);
@@ -352,7 +279,7 @@ static int each(const struct prun_opts *opts, int (*act)(const struct prun_opts 
 
 	for (char *const *name = opts->argv; *name; name++) {
 		struct cli_job_info i;
-		int dfd, r = cli_job_find(*name, &i, &dfd);
+		int dfd, r = cli_job_find(CLI_JOB_COMMAND, *name, &i, &dfd);
 
 		if (r == CLI_GO) {
 			r = act(opts, &i);
@@ -378,7 +305,7 @@ static int kill_one(const struct prun_opts *opts, const struct cli_job_info *i)
 
 static int forget_one(const struct prun_opts *opts, const struct cli_job_info *i)
 {
-	int r = cli_job_forget(i->name);
+	int r = cli_job_forget(CLI_JOB_COMMAND, i->name);
 
 	(void)opts;
 	if (r == -EBUSY) {
