@@ -22,6 +22,8 @@ enum { MESSAGE_MAX = 4096 };
 struct cli_inherited cli_inherited;
 
 static const char *tool_name = "pcore";
+static char *diverted;
+static size_t diverted_size;
 
 static void (*message_sink)(void *ctx, const char *line, size_t len);
 static void *message_ctx;
@@ -37,6 +39,14 @@ const char *cli_tool(void)
 	return tool_name;
 }
 
+void cli_divert(char *text, size_t size)
+{
+	assert(!text || size > 0);
+
+	diverted = text;
+	diverted_size = size;
+}
+
 /* One line with its control characters escaped, then the line "try 'TOOL --help'" for a usage
  * error. */
 __attribute__((format(printf, 2, 0))) static void message(bool usage, const char *fmt, va_list ap)
@@ -47,6 +57,11 @@ __attribute__((format(printf, 2, 0))) static void message(bool usage, const char
 
 	n = vsnprintf(raw, sizeof(raw), fmt, ap);
 	raw_len = n < 0 ? 0 : (size_t)n;
+	if (diverted) {
+		pcore_escape(diverted, diverted_size, raw, raw_len < sizeof(raw) ? raw_len : sizeof(raw) - 1);
+		errno = saved;
+		return;
+	}
 	len = (size_t)snprintf(out, 64, "%.60s: ", tool_name);
 	room = MESSAGE_MAX - len - strlen("...");
 	text_len = pcore_escape(

@@ -51,6 +51,10 @@ void cli_messages_to(void (*sink)(void *ctx, const char *line, size_t len), void
 /* A usage error: the line, then `try 'TOOL --help'`. Returns CLI_FAILURE. */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Until the next call, messages go to text (NUL-terminated, cut to size; the last one stays) instead of stderr, without the
+ * tool's name and the line after a usage error. NULL: to stderr again. */
+void cli_divert(char *text, size_t size);
+
 /* A step of the spawn failed: prints "cannot <step> 'subject': why" in words fit for the step, and returns the status:
  * 127 or 126 for the exec step (ENOENT, ENOTDIR: 127; with the interpreter named when the file itself is there; ENOEXEC
  * has a hint), else 125. command is argv[0]. */

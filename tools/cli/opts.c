@@ -72,7 +72,8 @@ static void parser_init(struct parser *p, const struct cli_opts *o)
 	p->shorts[p->n_shorts++] = ':';
 	for (size_t i = 0; o->tables[i]; i++)
 		add_table(p, o->tables[i], o->targets[i]);
-	add_table(p, common, NULL);
+	if (!o->bare)
+		add_table(p, common, NULL);
 }
 
 /* The entry getopt_long means by c, or NULL. */
@@ -270,9 +271,20 @@ static int print_version(void)
 	return cli_print(text);
 }
 
+/* The word that getopt_long has just refused. It has gone past it only when that was the word's last letter. */
+static const char *refused(char **argv, int c)
+{
+	const char *last = argv[optind - 1];
+
+	if (c == '?' && optopt != 0 && optopt < LONG_BASE && !(last[0] == '-' && last[strlen(last) - 1] == optopt))
+		return argv[optind];
+	return last;
+}
+
 int cli_opts_parse(const struct cli_opts *o, int argc, char **argv, int *ret_operand)
 {
 	const struct entry *e;
+	const char *at;
 	struct parser p;
 	int c, r;
 
@@ -283,8 +295,11 @@ int cli_opts_parse(const struct cli_opts *o, int argc, char **argv, int *ret_ope
 	opterr = 0;
 	optind = 0; /* glibc: begin anew */
 	while ((c = getopt_long(argc, argv, p.shorts, p.longs, NULL)) != -1) {
+		at = c == '?' || c == ':' ? refused(argv, c) : optarg ? optarg : argv[optind - 1];
+		if (o->ret_at)
+			*o->ret_at = at;
 		if (c == '?' || c == ':')
-			return bad_option(&p, c, argv[optind - 1]);
+			return bad_option(&p, c, at);
 		e = find_entry(&p, c);
 		assert(e);
 		assert(e->opt);

@@ -40,9 +40,11 @@ struct cli_opts {
 	void *const *targets;		      /* the options struct each table writes to, same order */
 	bool stop_at_operand;		      /* options end at the first operand (verbs that take a COMMAND) */
 	const char *footer;		      /* printed last in --help, or NULL */
+	bool bare;			      /* there is no --help and no --version */
+	const char **ret_at;		      /* on an error: the place in a word of argv where it is; or NULL */
 };
 
-/* Parse argv[1..]. --help (-h) and --version (-V) are added to every tool. Returns CLI_GO with *ret_operand set to the
+/* Parse argv[1..]. --help (-h) and --version (-V) are added unless bare. Returns CLI_GO with *ret_operand set to the
  * index of the first operand (operands are moved behind the options unless stop_at_operand; a "--" is taken off), or
  * the status to leave with. */
 int cli_opts_parse(const struct cli_opts *o, int argc, char **argv, int *ret_operand);

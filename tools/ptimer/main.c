@@ -1,303 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ptimer - commands and lines at the right time: verbs, options, then one call.
+ * ptimer - commands and lines at the right time: which verb it is, then one call.
  */
 #include <string.h>
 
 #include "tools/ptimer/ptimer.h"
-
-#define AT(member) offsetof(struct ptimer_opts, member)
-
-enum { TABLES_MAX = 11, OVERLAP_MAX = 65536, ALLOW_DEFAULT = 100 };
-
-/* ---- options ---- */
-
-static int set_dst(void *opts, const char *name, const char *value)
-{
-	static const char *const words[] = { "run", "skip", "both" };
-	struct ptimer_opts *o = opts;
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(value, words[i]) == 0) {
-			o->dst = (enum pcore_dst)i;
-			return 0;
-		}
-	}
-	return cli_opt_bad(name, value, "must be run, skip or both");
-}
-
-static int set_catchup(void *opts, const char *name, const char *value)
-{
-	static const char *const words[] = { "none", "once", "all" };
-	struct ptimer_opts *o = opts;
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(value, words[i]) == 0) {
-			o->catchup = (enum ptimer_catchup)i;
-			return 0;
-		}
-	}
-	return cli_opt_bad(name, value, "must be none, once or all");
-}
-
-/* "queue", "queue=5" */
-static int set_overlap(void *opts, const char *name, const char *value)
-{
-	static const struct {
-		const char *word;
-		uint64_t max; /* 0: it takes no number */
-	} policies[] = { [PTIMER_SKIP] = { "skip", 0 }, [PTIMER_QUEUE] = { "queue", 1 }, [PTIMER_ALLOW] = { "allow", ALLOW_DEFAULT },
-		[PTIMER_REPLACE] = { "replace", 0 } };
-	struct ptimer_opts *o = opts;
-	size_t len = strcspn(value, "=");
-
-	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
-		if (strlen(policies[i].word) != len || strncmp(value, policies[i].word, len) != 0)
-			continue;
-		o->overlap_max = policies[i].max;
-		if (value[len] && (!policies[i].max || pcore_parse_u64(value + len + 1, 1, OVERLAP_MAX, &o->overlap_max) < 0))
-			break;
-		o->overlap = (enum ptimer_overlap)i;
-		o->overlap_given = true;
-		return 0;
-	}
-	return cli_opt_bad(name, value, "must be skip, queue[=N], allow[=N] or replace, N from 1 to 65536");
-}
-
-static int set_now(void *opts, const char *name, const char *value)
-{
-	(void)name;
-	(void)value;
-	((struct ptimer_opts *)opts)->phase = 0;
-	return 0;
-}
-
-static int set_clock(void *opts, const char *name, const char *value)
-{
-	struct ptimer_opts *o = opts;
-
-	(void)value;
-	o->monotonic = strcmp(name, "monotonic") == 0;
-	o->clock_given = true;
-	return 0;
-}
-
-static const struct cli_opt when_table[] = {
-	{ .name = "When", .kind = CLI_OPT_HEADING },
-	{ .name = NULL },
-};
-
-static const struct cli_opt count_table[] = {
-	{ .name = "count", .letter = 'n', .kind = CLI_OPT_U64, .arg = "N", .offset = AT(count), .min = 1, .help = "end after N ticks" },
-	{ .name = "until", .kind = CLI_OPT_STRING, .arg = "TIME", .offset = AT(until), .help = "end at TIME" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt phase_table[] = {
-	{ .name = "phase", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(phase), .help = "tick first D after the start (one period)" },
-	{ .name = "now", .kind = CLI_OPT_CALL, .set = set_now, .help = "tick first at the start" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt clock_table[] = {
-	{ .name = "across-suspend", .kind = CLI_OPT_CALL, .set = set_clock, .help = "count the time of a suspended system (default)" },
-	{ .name = "monotonic", .kind = CLI_OPT_CALL, .set = set_clock, .help = "do not" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt catchup_table[] = {
-	{ .name = "catchup", .kind = CLI_OPT_CALL, .arg = "none|once|all", .set = set_catchup, .help = "what to make of missed ticks (none)" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt late_table[] = {
-	{ .name = "max-late", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(max_late), .help = "a tick later than D is missed" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt jitter_table[] = {
-	{ .name = "jitter", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(jitter), .help = "be late by a random time up to D" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt dst_table[] = {
-	{ .name = "dst", .kind = CLI_OPT_CALL, .arg = "run|skip|both", .set = set_dst, .help = "fixed times that clocks skip or repeat (run)" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt zone_table[] = {
-	{ .name = "tz", .kind = CLI_OPT_STRING, .arg = "ZONE", .offset = AT(tz), .help = "the zone where none is named" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt next_table[] = {
-	{ .name = "count", .letter = 'n', .kind = CLI_OPT_U64, .arg = "N", .offset = AT(count), .min = 1, .help = "print up to N times (1)" },
-	{ .name = "from", .kind = CLI_OPT_STRING, .arg = "TIME", .offset = AT(from), .help = "those after TIME (now)" },
-	{ .name = "json", .kind = CLI_OPT_FLAG, .offset = AT(json), .help = "as JSON objects" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt overlap_table[] = {
-	{ .name = "Jobs", .kind = CLI_OPT_HEADING },
-	{ .name = "overlap", .kind = CLI_OPT_CALL, .arg = "POLICY", .set = set_overlap, .help = "when the job before still runs: skip,\nqueue[=N], allow[=N] or replace" },
-	{ .name = NULL },
-};
-
-static const struct verb {
-	const char *name;
-	enum ptimer_verb verb;
-	bool next;
-	const char *usage, *summary;
-	const struct cli_opt *tables[TABLES_MAX + 1];
-} verbs[] = {
-	{ "after", PTIMER_AFTER, false, "ptimer after DURATION [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, after DURATION.",
-		{ when_table, clock_table, jitter_table, zone_table, cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table } },
-	{ "at", PTIMER_AT, false, "ptimer at TIME [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, at TIME.",
-		{ when_table, late_table, jitter_table, zone_table, cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table } },
-	{ "every", PTIMER_EVERY, false, "ptimer every DURATION [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, each DURATION.",
-		{ when_table, count_table, phase_table, clock_table, catchup_table, late_table, jitter_table, zone_table, overlap_table } },
-	{ "on", PTIMER_ON, false, "ptimer on CALENDAR [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, whenever CALENDAR says.",
-		{ when_table, count_table, catchup_table, late_table, dst_table, jitter_table, zone_table, overlap_table } },
-	{ "cron", PTIMER_CRON, false, "ptimer cron EXPRESSION [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, whenever cron would.",
-		{ when_table, count_table, catchup_table, late_table, dst_table, jitter_table, zone_table, overlap_table } },
-	{ "sleep", PTIMER_SLEEP, false, "ptimer sleep DURATION [options]\nptimer sleep until TIME [options]", "Do nothing.",
-		{ when_table, clock_table, zone_table } },
-	{ "next", PTIMER_ON, true, "ptimer next [on|cron|every|at] EXPRESSION [options]", "Print when EXPRESSION will be due, and do nothing.",
-		{ when_table, next_table, dst_table, zone_table } },
-};
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
-
-/* ---- operands ---- */
-
-static int bad_expression(const char *text, const struct pcore_when_error *error)
-{
-	return cli_usage("'%s': column %zu: %s", text, error->column, error->why);
-}
-
-static int parse_expression(struct ptimer_opts *o, const char *text)
-{
-	struct pcore_when_error error;
-	int r = 0;
-
-	o->expression = text;
-	switch (o->verb) {
-	case PTIMER_ON:
-		r = pcore_calendar_parse(text, &o->when, &error);
-		break;
-	case PTIMER_CRON:
-		r = pcore_cron_parse(text, &o->when, &error);
-		break;
-	case PTIMER_AT:
-		r = pcore_time_parse(text, &o->time, &error);
-		break;
-	case PTIMER_SLEEP:
-		if (o->sleep_until) {
-			r = pcore_time_parse(text, &o->time, &error);
-			break;
-		}
-		__attribute__((fallthrough));
-	case PTIMER_AFTER:
-	case PTIMER_EVERY:
-		r = pcore_parse_duration(text, &o->duration);
-		if (r < 0 || o->duration == INT64_MAX)
-			return cli_usage("invalid duration '%s': must be one such as 90, 1.5s, 200ms, 2m, 3h or 1d", text);
-		if (o->verb == PTIMER_EVERY && o->duration == 0)
-			return cli_usage("invalid duration '%s': a period must be longer", text);
-		break;
-	}
-	return r < 0 ? bad_expression(text, &error) : CLI_GO;
-}
-
-/* For next, the verb that is meant may come first. */
-static int parse_operands(struct ptimer_opts *o, const char *verb, char **words, size_t n)
-{
-	if (n == 2 && o->next) {
-		const struct verb *v = find_verb(words[0]);
-
-		if (!v || v->next || v->verb == PTIMER_AFTER || v->verb == PTIMER_SLEEP)
-			return cli_usage("unexpected '%s': must be on, cron, every or at", words[0]);
-		o->verb = v->verb;
-	} else if (n == 2 && o->verb == PTIMER_SLEEP && strcmp(words[0], "until") == 0) {
-		o->sleep_until = true;
-	} else if (n > 1) {
-		return cli_usage("unexpected '%s': a command comes after --", words[1]);
-	} else if (n == 0) {
-		return cli_usage("%s needs a word that says when", verb);
-	}
-	return parse_expression(o, words[n - 1]);
-}
-
-static int check(const struct ptimer_opts *o, const struct cli_job_opts *untouched)
-{
-	if (o->sleep_until && o->clock_given)
-		return cli_usage("--monotonic and --across-suspend need a duration");
-	if (o->command && (o->verb == PTIMER_SLEEP || o->next))
-		return cli_usage("%s takes no command", o->next ? "next" : "sleep");
-	if (!o->command && o->overlap_given)
-		return cli_usage("--overlap needs a command");
-	if (!o->command && memcmp(&o->job, untouched, sizeof(*untouched)) != 0)
-		return cli_usage("the options of jobs need a command");
-	if (o->jitter == INT64_MAX)
-		return cli_opt_bad("jitter", "inf", "must end");
-	if (o->phase == INT64_MAX)
-		return cli_opt_bad("phase", "inf", "must end");
-	return CLI_GO;
-}
-
-/* All tables of the verb, with those of jobs where it has any. */
-static void collect_tables(const struct verb *v, struct ptimer_opts *o, const struct cli_opt **tables, void **targets)
-{
-	size_t n = 0;
-
-	for (; v->tables[n]; n++)
-		tables[n] = v->tables[n];
-	if (n > 0 && tables[n - 1] == overlap_table) {
-		tables[n++] = cli_job_place_table;
-		tables[n++] = cli_job_bounds_table;
-		tables[n++] = cli_job_identity_table;
-		tables[n++] = cli_job_time_table;
-	}
-	for (size_t i = 0; i < n; i++) {
-		bool is_job = tables[i] == cli_job_place_table || tables[i] == cli_job_bounds_table || tables[i] == cli_job_identity_table || tables[i] == cli_job_time_table;
-
-		targets[i] = is_job ? (void *)&o->job : (void *)o;
-	}
-}
-
-/* The options and the operand of a verb stand before the first `--', the command behind it. */
-static int parse_options(struct ptimer_opts *o, const struct verb *v, int argc, char **argv)
-{
-	const struct cli_opt *tables[TABLES_MAX + 4] = { NULL };
-	void *targets[TABLES_MAX + 4] = { NULL };
-	struct cli_opts spec = { .usage = v->usage, .summary = v->summary, .tables = tables, .targets = targets };
-	struct cli_job_opts untouched;
-	int operand = 0, end = 1, r;
-
-	memcpy(&untouched, &o->job, sizeof(untouched));
-	collect_tables(v, o, tables, targets);
-	while (end < argc && strcmp(argv[end], "--") != 0)
-		end++;
-	r = cli_opts_parse(&spec, end, argv, &operand);
-	if (r != CLI_GO)
-		return r;
-	if (end < argc)
-		o->command = argv + end + 1;
-	if (o->command && !o->command[0])
-		return cli_usage("no command given after --");
-	if (o->command && !o->command[0][0])
-		return cli_usage("the command is empty");
-	o->verb = v->verb;
-	o->next = v->next;
-	r = parse_operands(o, v->name, argv + operand, (size_t)(end - operand));
-	return r != CLI_GO ? r : check(o, &untouched);
-}
 
 /* Without a verb there is only --help and --version. */
 static int no_verb(int argc, char **argv)
@@ -325,24 +32,23 @@ static int no_verb(int argc, char **argv)
 	return r != CLI_GO ? r : cli_usage("options come after the verb");
 }
 
-int main(int argc, char **argv)
+/* Ticks, or a preview of them. */
+static int make_ticks(int argc, char **argv)
 {
-	struct ptimer_opts opts = { .phase = -1, .max_late = -1 };
-	const struct verb *v = argc > 1 ? find_verb(argv[1]) : NULL;
+	struct ptimer_fault fault;
+	struct ptimer_opts opts;
 	int r;
 
+	ptimer_opts_init(&opts);
+	r = cli_opts_defaults("ptimer", &argc, &argv) < 0 ? cli_error("out of memory") : ptimer_parse(&opts, argc, argv, NULL, &fault);
+	if (r == CLI_GO)
+		r = opts.next ? ptimer_next(&opts) : ptimer_run(&opts);
+	ptimer_opts_done(&opts);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
 	cli_start("ptimer");
-	cli_job_opts_init(&opts.job);
-	if (!v) {
-		r = no_verb(argc, argv);
-	} else {
-		argv[1] = argv[0];
-		argv++;
-		argc--;
-		r = cli_opts_defaults("ptimer", &argc, &argv) < 0 ? cli_error("out of memory") : parse_options(&opts, v, argc, argv);
-		if (r == CLI_GO)
-			r = opts.next ? ptimer_next(&opts) : ptimer_run(&opts);
-	}
-	cli_job_opts_done(&opts.job);
-	cli_exit(r);
+	cli_exit(argc > 1 && ptimer_is_verb(argv[1]) ? make_ticks(argc - 1, argv + 1) : no_verb(argc, argv));
 }

@@ -41,6 +41,27 @@ struct ptimer_opts {
 	bool json;
 };
 
+void ptimer_opts_init(struct ptimer_opts *o);
+void ptimer_opts_done(struct ptimer_opts *o);
+
+/* What a line of a table has beyond the options of its verb. */
+struct ptimer_line {
+	const struct cli_opt *table;
+	void *target;
+};
+
+/* Where the words of a verb are wrong. */
+struct ptimer_fault {
+	const char *at;	 /* in one of argv's words */
+	const char *why; /* when that is inside of an expression: what is wrong there; else NULL, and the message says it all */
+};
+
+bool ptimer_is_verb(const char *word);
+
+/* verbs.c: read the words of a verb, argv[0], into what ptimer_opts_init() has made; line: it stands in a table, which has none of
+ * the verbs and options that make no timer. Reorders argv. CLI_GO, or a status after a message, with *ret_fault. */
+int ptimer_parse(struct ptimer_opts *o, int argc, char **argv, const struct ptimer_line *line, struct ptimer_fault *ret_fault);
+
 /* A zone for what the expression, --tz, TZ or this system name: the first that does. *ret_is_local (may be NULL): it was the
  * system. CLI_GO, or a status after a message. */
 int ptimer_zone(const struct ptimer_opts *o, const char *name, struct pcore_zone **ret, bool *ret_is_local);
