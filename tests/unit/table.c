@@ -45,13 +45,13 @@ static int try_add(struct job **ret, size_t n_after, const uint64_t *after)
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 	struct shared *env = shared_get(&t, "A=1", 4), *dir = shared_get(&t, "/", 2);
 	struct wire_submit s = { .flags = 0 };
-	struct wire_frame f;
+	struct cli_frame f;
 	size_t used;
 	uint64_t unknown = 0;
 	int r;
 
 	assert_int_equal(wire_put_submit(&b, &s, after, n_after, argv), 0);
-	assert_int_equal(wire_next(b.data, b.len, &f, &used), 1);
+	assert_int_equal(cli_frame_next(b.data, b.len, &f, &used), 1);
 	assert_int_equal(wire_get_submit(&f, &s), 0);
 	r = table_add(&t, &s, env, dir, 022, ret, &unknown);
 	if (r == -ENOENT)

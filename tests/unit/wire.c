@@ -12,19 +12,19 @@ static char *const env[] = { (char *)"A=1", (char *)"B=", NULL };
 static char *const no_words[] = { NULL };
 static const uint64_t ids[] = { 1, UINT64_MAX, 7 };
 
-static struct wire_frame only_frame(const struct pcore_buf *b)
+static struct cli_frame only_frame(const struct pcore_buf *b)
 {
-	struct wire_frame f;
+	struct cli_frame f;
 	size_t used;
 
-	assert_int_equal(wire_next(b->data, b->len, &f, &used), 1);
+	assert_int_equal(cli_frame_next(b->data, b->len, &f, &used), 1);
 	assert_int_equal(used, b->len);
 	return f;
 }
 
-static struct wire_words to_words(const char *data, size_t len, size_t n)
+static struct cli_words to_words(const char *data, size_t len, size_t n)
 {
-	return (struct wire_words){ .data = data, .len = len, .n = n };
+	return (struct cli_words){ .data = data, .len = len, .n = n };
 }
 
 /* ---- one of each ---- */
@@ -67,11 +67,11 @@ static void look_at(const char *data, size_t len)
 		seen += (unsigned char)data[i];
 }
 
-static void look_at_words(struct wire_words w)
+static void look_at_words(struct cli_words w)
 {
 	const char *word;
 
-	while ((word = wire_word(&w)))
+	while ((word = cli_word(&w)))
 		seen += strlen(word);
 	assert_int_equal(w.len, 0);
 }
@@ -82,7 +82,7 @@ static void look_at_ids(const struct wire_ids *list)
 		seen += wire_id(list, i);
 }
 
-static int get_from_client(const struct wire_frame *f)
+static int get_from_client(const struct cli_frame *f)
 {
 	struct wire_setup setup;
 	struct wire_submit submit;
@@ -117,7 +117,7 @@ static int get_from_client(const struct wire_frame *f)
 }
 
 /* Read a frame as what it says it is, and look at all that it points to. */
-static int get_any(const struct wire_frame *f)
+static int get_any(const struct cli_frame *f)
 {
 	struct wire_ref ref;
 	struct wire_answer answer = { .text_len = 0 };
@@ -171,7 +171,7 @@ static bool ends_openly(unsigned type)
 static int get_copy(unsigned type, const char *body, size_t len)
 {
 	char *copy = malloc(len ? len : 1);
-	struct wire_frame f = { type, copy, len };
+	struct cli_frame f = { type, copy, len };
 	int r;
 
 	assert_non_null(copy);
@@ -186,7 +186,7 @@ static void each_message_is_read_back(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		struct pcore_buf b = PCORE_BUF_INIT(0);
-		struct wire_frame f;
+		struct cli_frame f;
 
 		put_one(&b, types[i]);
 		f = only_frame(&b);
@@ -201,7 +201,7 @@ static void a_message_that_is_cut_or_goes_on_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		struct pcore_buf b = PCORE_BUF_INIT(0);
-		struct wire_frame f;
+		struct cli_frame f;
 
 		put_one(&b, types[i]);
 		f = only_frame(&b);
@@ -212,7 +212,7 @@ static void a_message_that_is_cut_or_goes_on_is_refused(void **state)
 		}
 		assert_int_equal(pcore_buf_addc(&b, 'x'), 0);
 		if (!ends_openly(types[i]))
-			assert_int_equal(get_copy(types[i], b.data + WIRE_HEADER, b.len - WIRE_HEADER), -EPROTO);
+			assert_int_equal(get_copy(types[i], b.data + CLI_FRAME_HEADER, b.len - CLI_FRAME_HEADER), -EPROTO);
 		pcore_buf_done(&b);
 	}
 }
@@ -224,11 +224,11 @@ static void no_flipped_bit_makes_a_reader_look_beyond(void **state)
 		struct pcore_buf b = PCORE_BUF_INIT(0);
 
 		put_one(&b, types[i]);
-		for (size_t bit = WIRE_HEADER * 8; bit < b.len * 8; bit++) {
+		for (size_t bit = CLI_FRAME_HEADER * 8; bit < b.len * 8; bit++) {
 			b.data[bit / 8] ^= (char)(1 << bit % 8);
-			(void)get_copy(types[i], b.data + WIRE_HEADER, b.len - WIRE_HEADER);
+			(void)get_copy(types[i], b.data + CLI_FRAME_HEADER, b.len - CLI_FRAME_HEADER);
 			for (size_t j = 0; j < ARRAY_SIZE(types); j++)
-				(void)get_copy(types[j], b.data + WIRE_HEADER, b.len - WIRE_HEADER);
+				(void)get_copy(types[j], b.data + CLI_FRAME_HEADER, b.len - CLI_FRAME_HEADER);
 			b.data[bit / 8] ^= (char)(1 << bit % 8);
 		}
 		pcore_buf_done(&b);
@@ -238,7 +238,7 @@ static void no_flipped_bit_makes_a_reader_look_beyond(void **state)
 static void a_frame_is_taken_when_it_is_whole(void **state)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(0);
-	struct wire_frame f;
+	struct cli_frame f;
 	size_t used, first;
 
 	(void)state;
@@ -246,37 +246,37 @@ static void a_frame_is_taken_when_it_is_whole(void **state)
 	first = b.len;
 	put_one(&b, WIRE_LIST);
 	for (size_t len = 0; len < first; len++)
-		assert_int_equal(wire_next(b.data, len, &f, &used), 0);
-	assert_int_equal(wire_next(b.data, b.len, &f, &used), 1);
+		assert_int_equal(cli_frame_next(b.data, len, &f, &used), 0);
+	assert_int_equal(cli_frame_next(b.data, b.len, &f, &used), 1);
 	assert_int_equal(used, first);
-	assert_int_equal(wire_next(b.data + first, b.len - first, &f, &used), 1);
+	assert_int_equal(cli_frame_next(b.data + first, b.len - first, &f, &used), 1);
 	assert_int_equal(f.type, WIRE_LIST);
 	pcore_buf_done(&b);
 }
 
 static void a_frame_without_a_type_or_beyond_the_limit_is_refused(void **state)
 {
-	struct wire_frame f;
+	struct cli_frame f;
 	size_t used;
 
 	(void)state;
-	assert_int_equal(wire_next("\0\0\0\0x", 5, &f, &used), -EPROTO);
-	assert_int_equal(wire_next("\xff\xff\xff\xff", 4, &f, &used), -EPROTO);
-	assert_int_equal(wire_next("\0\x80\0\1", 4, &f, &used), -EPROTO);
-	assert_int_equal(wire_next("\0\x80\0\0", 4, &f, &used), 0);
+	assert_int_equal(cli_frame_next("\0\0\0\0x", 5, &f, &used), -EPROTO);
+	assert_int_equal(cli_frame_next("\xff\xff\xff\xff", 4, &f, &used), -EPROTO);
+	assert_int_equal(cli_frame_next("\0\x80\0\1", 4, &f, &used), -EPROTO);
+	assert_int_equal(cli_frame_next("\0\x80\0\0", 4, &f, &used), 0);
 }
 
 static void what_is_too_long_is_not_put(void **state)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(0);
-	char *big = calloc(1, WIRE_FRAME_MAX + 1);
+	char *big = calloc(1, CLI_FRAME_MAX + 1);
 
 	(void)state;
 	assert_non_null(big);
 	put_one(&b, WIRE_LIST);
-	assert_int_equal(wire_put_output(&b, 0, big, WIRE_FRAME_MAX), -EMSGSIZE);
-	assert_int_equal(b.len, WIRE_HEADER);
-	assert_int_equal(wire_put_output(&b, 0, big, WIRE_FRAME_MAX - 2), 0);
+	assert_int_equal(wire_put_output(&b, 0, big, CLI_FRAME_MAX), -EMSGSIZE);
+	assert_int_equal(b.len, CLI_FRAME_HEADER);
+	assert_int_equal(wire_put_output(&b, 0, big, CLI_FRAME_MAX - 2), 0);
 	pcore_buf_done(&b);
 	free(big);
 }
@@ -285,7 +285,7 @@ static void words_keep_their_bytes_and_their_number(void **state)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 	struct wire_submit s = { .flags = 0 };
-	struct wire_frame f;
+	struct cli_frame f;
 
 	(void)state;
 	put_one(&b, WIRE_SUBMIT);
@@ -296,10 +296,10 @@ static void words_keep_their_bytes_and_their_number(void **state)
 	assert_int_equal(s.after.n, 3);
 	assert_true(wire_id(&s.after, 1) == UINT64_MAX);
 	assert_int_equal(s.argv.n, 3);
-	assert_string_equal(wire_word(&s.argv), "sh");
-	assert_string_equal(wire_word(&s.argv), "");
-	assert_string_equal(wire_word(&s.argv), "a b\n");
-	assert_null(wire_word(&s.argv));
+	assert_string_equal(cli_word(&s.argv), "sh");
+	assert_string_equal(cli_word(&s.argv), "");
+	assert_string_equal(cli_word(&s.argv), "a b\n");
+	assert_null(cli_word(&s.argv));
 	pcore_buf_done(&b);
 }
 
@@ -308,7 +308,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 	struct wire_submit s = { .flags = 0 };
 	struct wire_setup setup;
-	struct wire_frame f;
+	struct cli_frame f;
 
 	(void)state;
 	assert_int_equal(wire_put_submit(&b, &s, NULL, 0, no_words), 0); /* no command */
@@ -332,7 +332,7 @@ static void what_makes_no_sense_is_refused(void **state)
 
 static void another_version_is_told_whatever_follows(void **state)
 {
-	struct wire_frame f = { WIRE_HELLO, "ppol\0\0\0\2later", 13 };
+	struct cli_frame f = { WIRE_HELLO, "ppol\0\0\0\2later", 13 };
 	uint32_t version = 0;
 
 	(void)state;

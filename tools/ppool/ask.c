@@ -88,7 +88,7 @@ static int no_pool(const char *name, int status)
 static int take_result(struct client *c, bool *ret_got)
 {
 	struct wire_answer a;
-	struct wire_frame f;
+	struct cli_frame f;
 	int r, status = CLI_GO;
 
 	*ret_got = false;
@@ -114,7 +114,7 @@ static int take_result(struct client *c, bool *ret_got)
 
 static int get_one(struct client *c, const struct ask_opts *o, uint64_t id)
 {
-	struct wire_frame f;
+	struct cli_frame f;
 	bool got;
 	int r = wire_put_ref(&c->out, WIRE_GET, 0, id), status;
 
@@ -226,7 +226,7 @@ int ppool_cancel(int argc, char **argv)
 static int take_finished(struct client *c)
 {
 	struct wire_answer a;
-	struct wire_frame f;
+	struct cli_frame f;
 	uint64_t id;
 	int r = client_send(c);
 
@@ -310,7 +310,7 @@ static int add_object(struct pcore_buf *b, const struct wire_job *w)
 	char signal[PCORE_SIGNAL_NAME_MAX], time[PCORE_ISO8601_MAX];
 	bool signalled = w->flags & WIRE_JOB_SIGNALLED, ended = w->flags & WIRE_JOB_ENDED;
 	struct pcore_json j = PCORE_JSON_INIT(b);
-	struct wire_words words = w->argv;
+	struct cli_words words = w->argv;
 	const char *word;
 	int r;
 
@@ -321,7 +321,7 @@ static int add_object(struct pcore_buf *b, const struct wire_job *w)
 	pcore_json_str(&j, state_name(w));
 	pcore_json_key(&j, "argv");
 	pcore_json_array(&j);
-	while ((word = wire_word(&words)))
+	while ((word = cli_word(&words)))
 		pcore_json_str(&j, word);
 	pcore_json_array_end(&j);
 	pcore_json_key(&j, "exit");
@@ -350,7 +350,7 @@ static int add_object(struct pcore_buf *b, const struct wire_job *w)
 static int list_jobs(struct client *c, bool json)
 {
 	struct wire_answer a;
-	struct wire_frame f;
+	struct cli_frame f;
 	struct wire_job job;
 	int r = wire_put(&c->out, WIRE_LIST);
 
@@ -402,7 +402,7 @@ static int add_pool(struct pcore_buf *b, const char *name, const struct wire_poo
 static int list_pool(struct pcore_buf *b, const char *name, bool json)
 {
 	struct client c;
-	struct wire_frame f;
+	struct cli_frame f;
 	struct wire_pool p;
 	int status = client_open(&c, name), r = status == CLI_GO ? wire_put(&c.out, WIRE_INFO) : -ESRCH;
 

@@ -39,7 +39,7 @@ int client_open(struct client *c, const char *name)
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return cli_error("cannot make a socket: %s", strerror(errno));
-	pool_address(&addr, c->dfd);
+	cli_socket_address(&addr, c->dfd);
 	do
 		r = connect(c->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
 	while (r == -EINTR);
@@ -149,10 +149,10 @@ int client_receive(struct client *c, int flags)
 	return 0;
 }
 
-int client_parse(struct client *c, struct wire_frame *ret)
+int client_parse(struct client *c, struct cli_frame *ret)
 {
 	size_t used;
-	int r = wire_next(c->in.data + c->in_pos, c->in.len - c->in_pos, ret, &used);
+	int r = cli_frame_next(c->in.data + c->in_pos, c->in.len - c->in_pos, ret, &used);
 
 	if (r > 0)
 		c->in_pos += used;
@@ -176,7 +176,7 @@ static int wait_readable(const struct client *c)
 	return 0;
 }
 
-int client_frame(struct client *c, struct wire_frame *ret)
+int client_frame(struct client *c, struct cli_frame *ret)
 {
 	for (;;) {
 		int r = client_parse(c, ret);
@@ -218,7 +218,7 @@ int client_refused(const struct wire_answer *a)
 
 int client_ask(struct client *c, uint64_t *ret_value)
 {
-	struct wire_frame f;
+	struct cli_frame f;
 	struct wire_answer a;
 	int r = client_send(c);
 
@@ -234,7 +234,7 @@ int client_ask(struct client *c, uint64_t *ret_value)
 	return CLI_GO;
 }
 
-int client_write_output(const struct wire_frame *f)
+int client_write_output(const struct cli_frame *f)
 {
 	struct wire_output o;
 	int fd, r;
@@ -248,7 +248,7 @@ int client_write_output(const struct wire_frame *f)
 	return CLI_GO;
 }
 
-int client_job_status(const struct wire_frame *f, const char *command)
+int client_job_status(const struct cli_frame *f, const char *command)
 {
 	struct wire_ended e;
 	struct pcore_err err;

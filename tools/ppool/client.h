@@ -32,10 +32,10 @@ int client_no_pool(const char *name, int status);
 int client_send(struct client *c);
 
 /* The next frame, valid until the next call: 0; -ETIMEDOUT, -EINTR, or -errno when the pool is lost. */
-int client_frame(struct client *c, struct wire_frame *ret);
+int client_frame(struct client *c, struct cli_frame *ret);
 
 /* Bytes of the next frames without waiting: 1 with *ret, 0 when there is no whole one, -EPROTO. */
-int client_parse(struct client *c, struct wire_frame *ret);
+int client_parse(struct client *c, struct cli_frame *ret);
 int client_receive(struct client *c, int flags); /* once; 0, -EAGAIN, -errno */
 
 /* Write `text' to stdout. CLI_GO, or CLI_FAILURE after a message. */
@@ -58,7 +58,7 @@ int client_parse_ids(char *const *words, uint64_t **ret, size_t *ret_n); /* mall
 int client_open_named(struct client *c, char *const *words, const char *usage);
 
 /* Write a frame of output to where it belongs, and say how a job ended. CLI_GO or CLI_FAILURE; the job's status. */
-int client_write_output(const struct wire_frame *f);
-int client_job_status(const struct wire_frame *f, const char *command);
+int client_write_output(const struct cli_frame *f);
+int client_job_status(const struct cli_frame *f, const char *command);
 
 #endif

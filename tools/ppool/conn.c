@@ -93,12 +93,12 @@ static size_t unread(const struct conn *c)
 /* More is wanted until there is enough to do, or one whole frame. */
 static bool wants_more(const struct conn *c)
 {
-	struct wire_frame f;
+	struct cli_frame f;
 	size_t used;
 
 	if (c->state == CONN_CLOSING)
 		return false;
-	return unread(c) < IN_MAX || wire_next(c->in.data + c->in_pos, unread(c), &f, &used) == 0;
+	return unread(c) < IN_MAX || cli_frame_next(c->in.data + c->in_pos, unread(c), &f, &used) == 0;
 }
 
 /* 0, or -errno when there will be no more. */
@@ -174,15 +174,6 @@ static void conn_event(struct pcore_op *op, int res)
 	server_turn(s);
 }
 
-/* Only our own user may ask for anything. */
-static bool is_ours(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == geteuid();
-}
-
 int conn_new(struct server *s, int fd)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -199,7 +190,7 @@ int conn_new(struct server *s, int fd)
 	pcore_list_init(&c->parked);
 	pcore_list_add_tail(&s->conns, &c->link);
 	s->n_conns++;
-	if (!is_ours(fd)) {
+	if (!cli_peer_is_ours(fd)) {
 		conn_answer(c, CLI_AUTH, 0, "the pool '%s' belongs to another user", s->opts->name);
 		c->state = CONN_CLOSING;
 	}

@@ -41,10 +41,6 @@ void pool_dir_forget(const char *name);
 /* Serve until the pool has ended. dir is taken; ready_fd: where open waits. The status to exit with. */
 int server_run(const struct server_opts *opts, struct pool_dir *dir, int ready_fd);
 
-/* The socket's address by way of /proc/self/fd, so that the length of a path is no limit. */
-struct sockaddr_un;
-void pool_address(struct sockaddr_un *ret, int dfd);
-
 /* Each parses what follows it, argv[0] being the verb itself, and returns the status to leave with. */
 int ppool_open(int argc, char **argv);
 int ppool_apply(int argc, char **argv);

@@ -203,7 +203,7 @@ static void submit(struct conn *c, const struct wire_submit *w)
 }
 
 /* False: there is no room, and the frame is to be looked at again. */
-static bool try_submit(struct conn *c, const struct wire_frame *f)
+static bool try_submit(struct conn *c, const struct cli_frame *f)
 {
 	struct server *s = c->server;
 	struct wire_submit w;
@@ -508,7 +508,7 @@ static void join(struct conn *c)
 
 /* ---- a frame ---- */
 
-static void greet(struct conn *c, const struct wire_frame *f)
+static void greet(struct conn *c, const struct cli_frame *f)
 {
 	uint32_t version;
 
@@ -529,7 +529,7 @@ static bool takes_ref(unsigned type)
 	return type == WIRE_GET || type == WIRE_DROP || type == WIRE_READY || type == WIRE_CANCEL;
 }
 
-static bool handle_ref(struct conn *c, const struct wire_frame *f)
+static bool handle_ref(struct conn *c, const struct cli_frame *f)
 {
 	struct wire_ref ref;
 
@@ -546,7 +546,7 @@ static bool handle_ref(struct conn *c, const struct wire_frame *f)
 	return true;
 }
 
-static bool handle_bare(struct conn *c, const struct wire_frame *f)
+static bool handle_bare(struct conn *c, const struct cli_frame *f)
 {
 	if (wire_get_nothing(f) < 0)
 		return false;
@@ -580,7 +580,7 @@ static bool handle_bare(struct conn *c, const struct wire_frame *f)
 	}
 }
 
-static bool handle(struct conn *c, const struct wire_frame *f)
+static bool handle(struct conn *c, const struct cli_frame *f)
 {
 	struct wire_setup s;
 	struct wire_wait w;
@@ -612,9 +612,9 @@ static bool handle(struct conn *c, const struct wire_frame *f)
 /* The next frame, if it is there. */
 static bool next_frame(struct conn *c)
 {
-	struct wire_frame f;
+	struct cli_frame f;
 	size_t used;
-	int r = wire_next(c->in.data + c->in_pos, c->in.len - c->in_pos, &f, &used);
+	int r = cli_frame_next(c->in.data + c->in_pos, c->in.len - c->in_pos, &f, &used);
 
 	if (r < 0)
 		conn_drop(c);

@@ -494,17 +494,11 @@ static void received(struct cli_signals *signals, int sig, bool by_process)
 
 /* ---- setting up ---- */
 
-void pool_address(struct sockaddr_un *ret, int dfd)
-{
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/socket", dfd);
-}
-
 static int listen_there(struct server *s)
 {
 	struct sockaddr_un addr;
 
-	pool_address(&addr, s->dir->dfd);
+	cli_socket_address(&addr, s->dir->dfd);
 	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->listen_fd < 0 || bind(s->listen_fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 		listen(s->listen_fd, SOMAXCONN) < 0)

@@ -206,7 +206,7 @@ static int take_signal(struct apply *a)
 static int follow(struct apply *a, const char *command)
 {
 	struct wire_answer answer;
-	struct wire_frame f;
+	struct cli_frame f;
 	int r = client_send(&a->client), status = CLI_GO;
 
 	while (r == 0 && status == CLI_GO) {
@@ -360,7 +360,7 @@ static void send_some(struct item_feed *f)
 static int take_answers(struct item_feed *f)
 {
 	struct wire_answer a;
-	struct wire_frame frame;
+	struct cli_frame frame;
 	int r = client_receive(&f->client, MSG_DONTWAIT);
 
 	if (r < 0 && r != -EAGAIN)

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire.h - what the clients of a named pool and its server say to each other; pcore-wire(7) has the layout.
+ * wire.h - what the clients of a named pool and its server say to each other, in frames (frame.h); pcore-wire(7) has the layout.
  *
- * A frame is a length (4 bytes, of what follows), a type (1 byte) and a body. Numbers are big-endian. A text or a list of
- * words is its length (4 bytes) and its bytes; each word ends with a NUL. Pure: wire_put_*() append one whole frame to a
- * buffer, wire_get_*() read the body of one. A reader looks at no byte that is not there, takes nothing that is too long,
- * too short or holds what it may not, and points into the body instead of copying.
+ * Pure: wire_put_*() append one whole frame to a buffer, wire_get_*() read the body of one. A reader takes nothing that is too
+ * long, too short or holds what it may not, and points into the body instead of copying.
  */
 #ifndef PCORE_PPOOL_WIRE_H
 #define PCORE_PPOOL_WIRE_H
 
-#include "libcore/base/base.h"
+#include "tools/cli/frame.h"
 
-enum {
-	WIRE_VERSION = 1,
-	WIRE_HEADER = 5,
-	WIRE_FRAME_MAX = 8 << 20, /* type and body */
-};
+enum { WIRE_VERSION = 1 };
 
 enum wire_type {
 	/* from a client */
@@ -46,17 +40,6 @@ enum wire_type {
 	WIRE_POOL,	   /* about the pool */
 };
 
-struct wire_frame {
-	unsigned type;
-	const char *body;
-	size_t len;
-};
-
-struct wire_words {
-	const char *data; /* each ends with a NUL */
-	size_t len, n;
-};
-
 struct wire_ids {
 	const char *data; /* unaligned, big-endian */
 	size_t n;
@@ -65,7 +48,7 @@ struct wire_ids {
 struct wire_setup {
 	uint32_t umask;
 	const char *dir;
-	struct wire_words env;
+	struct cli_words env;
 };
 
 enum { WIRE_SUBMIT_APPLY = 1, WIRE_SUBMIT_NOWAIT = 2, WIRE_SUBMIT_ALL = 3 };
@@ -75,7 +58,7 @@ struct wire_submit {
 	int64_t timeout;  /* ns; 0: the pool's */
 	uint64_t retries; /* UINT64_MAX: the pool's */
 	struct wire_ids after;
-	struct wire_words argv; /* at least one */
+	struct cli_words argv; /* at least one */
 };
 
 /* GET, DROP, READY and CANCEL. */
@@ -126,7 +109,7 @@ struct wire_job {
 	uint32_t attempts; /* made so far */
 	int64_t start_ns;  /* realtime, 0: not started */
 	int64_t wall_ns;
-	struct wire_words argv;
+	struct cli_words argv;
 };
 
 enum { WIRE_POOL_PAUSED = 1, WIRE_POOL_CLOSED = 2, WIRE_POOL_ALL = 3 };
@@ -137,13 +120,7 @@ struct wire_pool {
 	uint64_t queued, running, finished, kept; /* kept: bytes */
 };
 
-/* The next frame of the len bytes at data: 1 with *ret and *ret_used, 0 when it is not whole yet, -EPROTO. */
-int wire_next(const char *data, size_t len, struct wire_frame *ret, size_t *ret_used);
-
 uint64_t wire_id(const struct wire_ids *ids, size_t i);
-
-/* The next of w's words, or NULL: takes it off w. */
-const char *wire_word(struct wire_words *w);
 
 /* Each appends a frame: 0, -ENOMEM, or -EMSGSIZE for one that is longer than a frame may be (nothing is appended). */
 int wire_put(struct pcore_buf *b, enum wire_type type); /* one without a body */
@@ -161,18 +138,18 @@ int wire_put_job(struct pcore_buf *b, const struct wire_job *j);
 int wire_put_pool(struct pcore_buf *b, const struct wire_pool *p);
 
 /* Each reads the body of a frame of its type: 0 or -EPROTO. */
-int wire_get_nothing(const struct wire_frame *f);
-int wire_get_hello(const struct wire_frame *f, uint32_t *ret_version);
-int wire_get_setup(const struct wire_frame *f, struct wire_setup *ret);
-int wire_get_submit(const struct wire_frame *f, struct wire_submit *ret);
-int wire_get_ref(const struct wire_frame *f, struct wire_ref *ret);
-int wire_get_wait(const struct wire_frame *f, struct wire_wait *ret);
-int wire_get_resize(const struct wire_frame *f, uint32_t *ret_jobs);
-int wire_get_answer(const struct wire_frame *f, struct wire_answer *ret);
-int wire_get_output(const struct wire_frame *f, struct wire_output *ret);
-int wire_get_ended(const struct wire_frame *f, struct wire_ended *ret);
-int wire_get_finished(const struct wire_frame *f, uint64_t *ret_id);
-int wire_get_job(const struct wire_frame *f, struct wire_job *ret);
-int wire_get_pool(const struct wire_frame *f, struct wire_pool *ret);
+int wire_get_nothing(const struct cli_frame *f);
+int wire_get_hello(const struct cli_frame *f, uint32_t *ret_version);
+int wire_get_setup(const struct cli_frame *f, struct wire_setup *ret);
+int wire_get_submit(const struct cli_frame *f, struct wire_submit *ret);
+int wire_get_ref(const struct cli_frame *f, struct wire_ref *ret);
+int wire_get_wait(const struct cli_frame *f, struct wire_wait *ret);
+int wire_get_resize(const struct cli_frame *f, uint32_t *ret_jobs);
+int wire_get_answer(const struct cli_frame *f, struct wire_answer *ret);
+int wire_get_output(const struct cli_frame *f, struct wire_output *ret);
+int wire_get_ended(const struct cli_frame *f, struct wire_ended *ret);
+int wire_get_finished(const struct cli_frame *f, uint64_t *ret_id);
+int wire_get_job(const struct cli_frame *f, struct wire_job *ret);
+int wire_get_pool(const struct cli_frame *f, struct wire_pool *ret);
 
 #endif
