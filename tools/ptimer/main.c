@@ -47,8 +47,21 @@ static int make_ticks(int argc, char **argv)
 	return r;
 }
 
+static int run_verb(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+	} others[] = { { "check", ptimer_check } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (argc > 1 && strcmp(argv[1], others[i].name) == 0)
+			return others[i].run(argc - 1, argv + 1);
+	return argc > 1 && ptimer_is_verb(argv[1]) ? make_ticks(argc - 1, argv + 1) : no_verb(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
 	cli_start("ptimer");
-	cli_exit(argc > 1 && ptimer_is_verb(argv[1]) ? make_ticks(argc - 1, argv + 1) : no_verb(argc, argv));
+	cli_exit(run_verb(argc, argv));
 }

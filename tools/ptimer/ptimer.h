@@ -66,6 +66,17 @@ int ptimer_parse(struct ptimer_opts *o, int argc, char **argv, const struct ptim
  * system. CLI_GO, or a status after a message. */
 int ptimer_zone(const struct ptimer_opts *o, const char *name, struct pcore_zone **ret, bool *ret_is_local);
 
+/* Zones that are opened once, by name. They live until ptimer_zones_done(). */
+struct ptimer_zones {
+	struct pcore_map by_name;
+	struct ptimer_known_zone *first;
+};
+
+void ptimer_zones_done(struct ptimer_zones *zs);
+
+/* The zone of that name. CLI_GO, or a status after a message. */
+int ptimer_zones_open(struct ptimer_zones *zs, const char *name, const struct pcore_zone **ret);
+
 /* The instant that an option or operand names. CLI_GO, or a status after a message. */
 int ptimer_time(const struct ptimer_opts *o, const char *text, int64_t now_ns, int64_t *ret_ns);
 
@@ -77,6 +88,9 @@ const char *ptimer_own_zone(const struct ptimer_opts *o);
 
 /* next.c: print what will be due. */
 int ptimer_next(const struct ptimer_opts *o);
+
+/* check.c: tell what is wrong with tables. */
+int ptimer_check(int argc, char **argv);
 
 /* run.c: wait, and make the ticks. The status to exit with; dies of a signal itself where that is due. */
 int ptimer_run(const struct ptimer_opts *o);

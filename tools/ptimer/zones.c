@@ -32,6 +32,61 @@ static int bad_zone(const char *name, int error)
 	return cli_error("cannot read time zone '%s': %s", name, strerror(-error));
 }
 
+struct ptimer_known_zone {
+	struct pcore_map_node by_name;
+	struct ptimer_known_zone *next;
+	struct pcore_zone *zone;
+	char name[];
+};
+
+static int add_zone(struct ptimer_zones *zs, const char *name, struct pcore_zone *zone)
+{
+	struct ptimer_known_zone *k = malloc(sizeof(*k) + strlen(name) + 1);
+
+	if (!k || pcore_map_insert(&zs->by_name, &k->by_name, strcpy(k->name, name), strlen(name)) < 0) {
+		free(k);
+		return cli_error("out of memory");
+	}
+	k->zone = zone;
+	k->next = zs->first;
+	zs->first = k;
+	return CLI_GO;
+}
+
+int ptimer_zones_open(struct ptimer_zones *zs, const char *name, const struct pcore_zone **ret)
+{
+	struct pcore_map_node *known = pcore_map_find(&zs->by_name, name, strlen(name));
+	struct pcore_zone *zone;
+	int r;
+
+	if (known) {
+		*ret = container_of(known, struct ptimer_known_zone, by_name)->zone;
+		return CLI_GO;
+	}
+	r = pcore_zone_open(&zone, name);
+	if (r < 0)
+		return bad_zone(name, r);
+	r = add_zone(zs, name, zone);
+	if (r != CLI_GO)
+		pcore_zone_free(zone);
+	else
+		*ret = zone;
+	return r;
+}
+
+void ptimer_zones_done(struct ptimer_zones *zs)
+{
+	struct ptimer_known_zone *next;
+
+	pcore_map_done(&zs->by_name);
+	for (struct ptimer_known_zone *k = zs->first; k; k = next) {
+		next = k->next;
+		pcore_zone_free(k->zone);
+		free(k);
+	}
+	*zs = (struct ptimer_zones){ 0 };
+}
+
 int ptimer_zone(const struct ptimer_opts *o, const char *name, struct pcore_zone **ret, bool *ret_is_local)
 {
 	const char *env = getenv("TZ");
