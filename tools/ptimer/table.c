@@ -59,6 +59,12 @@ static bool is_control(int c)
 	return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f;
 }
 
+/* Does it mean itself wherever it stands? */
+static bool is_plain(int c)
+{
+	return c > ' ' && c != '\'' && c != '"' && c != '\\' && c != 0x7f;
+}
+
 static int wrong(struct scan *s, const char *at, const char *what)
 {
 	s->at = at;
@@ -120,11 +126,30 @@ static bool next_word(struct scan *s)
 
 /* ---- mistakes ---- */
 
-__attribute__((format(printf, 3, 4))) static void mistake(const struct source *s, const char *at, const char *fmt, ...)
+/* How many are between two places; *ret_line (may be NULL): where the last line begins. */
+static unsigned newlines(const char *from, const char *to, const char **ret_line)
+{
+	const char *newline;
+	unsigned n = 0;
+
+	for (; (newline = memchr(from, '\n', (size_t)(to - from))); n++)
+		from = newline + 1;
+	if (ret_line)
+		*ret_line = from;
+	return n;
+}
+
+static void say(const struct source *s, const char *at, const char *what)
 {
 	struct reader *r = s->reader;
-	unsigned line = s->line;
-	const char *begin = s->p;
+	const char *begin;
+	unsigned line = s->line + newlines(s->p, at, &begin);
+
+	r->tell(r->ctx, s->file, line, (unsigned)(at - begin) + 1, what);
+}
+
+__attribute__((format(printf, 3, 4))) static void mistake(const struct source *s, const char *at, const char *fmt, ...)
+{
 	char raw[WHAT_MAX], what[WHAT_MAX];
 	va_list ap;
 
@@ -132,10 +157,8 @@ __attribute__((format(printf, 3, 4))) static void mistake(const struct source *s
 	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
 	pcore_escape(what, sizeof(what), raw, strlen(raw));
-	for (const char *newline; (newline = memchr(begin, '\n', (size_t)(at - begin))); line++)
-		begin = newline + 1;
-	r->mistakes++;
-	r->tell(r->ctx, s->file, line, (unsigned)(at - begin) + 1, what);
+	s->reader->mistakes++;
+	say(s, at, what);
 }
 
 /* Where in the source a byte of the line's words comes from. Of the first byte of a word: where the word begins. */
@@ -208,7 +231,8 @@ static struct ptimer_timer *new_timer(const struct source *s, size_t n, size_t l
 /* A mistake at a byte of the timer's words. */
 static void timer_mistake(const struct source *s, const struct ptimer_timer *t, const char *at, const char *what)
 {
-	mistake(s, origin(s, (size_t)(at - t->name)), "%s", what);
+	s->reader->mistakes++;
+	say(s, origin(s, (size_t)(at - t->name)), what);
 }
 
 static bool is_name(const char *s)
@@ -271,6 +295,19 @@ static bool open_zones(const struct source *s, struct ptimer_timer *t)
 	return ok;
 }
 
+/* What the caller has to say about a timer. */
+static void warn(const struct source *s, const struct ptimer_timer *t)
+{
+	const struct reader *r = s->reader;
+	const char *doubt = r->table->doubt ? r->table->doubt(r->ctx, t) : NULL;
+	char what[WHAT_MAX];
+
+	if (!doubt)
+		return;
+	(void)snprintf(what, sizeof(what), "warning: %s", doubt);
+	say(s, origin(s, (size_t)(t->opts.expression - t->name)), what);
+}
+
 static bool read_timer(const struct source *s, struct ptimer_timer *t, size_t n)
 {
 	const struct ptimer_line line = { .table = priority_table, .target = t };
@@ -288,7 +325,10 @@ static bool read_timer(const struct source *s, struct ptimer_timer *t, size_t n)
 	cli_divert(NULL, 0);
 	if (r != CLI_GO)
 		timer_mistake(s, t, fault.at, fault.why ? fault.why : what);
-	return r == CLI_GO && open_zones(s, t) && named;
+	if (r != CLI_GO || !open_zones(s, t) || !named)
+		return false;
+	warn(s, t);
+	return true;
 }
 
 static int keep_timer(const struct source *s, struct ptimer_timer *t)
@@ -388,6 +428,8 @@ static const char *split(const struct source *s, size_t *ret_n, size_t *ret_len)
 
 	while (c == WORD_END && next_word(&sc)) {
 		do {
+			while (len < PTIMER_TABLE_LINE_MAX && sc.p < sc.end && is_plain((unsigned char)*sc.p))
+				words[len++] = *sc.p++;
 			c = next_byte(&sc);
 			if (c != WRONG && len == PTIMER_TABLE_LINE_MAX)
 				c = wrong(&sc, sc.at, "the line is too long");
@@ -416,8 +458,8 @@ static int read_lines(struct source *s)
 
 		if (n > 0)
 			r = strcmp(s->reader->words, "include") == 0 ? include(s, n) : add_timer(s, n, len);
-		for (; s->p < next; s->p++)
-			s->line += *s->p == '\n';
+		s->line += newlines(s->p, next, NULL);
+		s->p = next;
 	}
 	return r;
 }

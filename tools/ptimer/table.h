@@ -34,6 +34,9 @@ struct ptimer_table {
 	struct ptimer_timer **timers; /* in the order of their lines; one that is taken out leaves NULL */
 	size_t n, cap;
 	struct pcore_map names;
+	/* May be set before the table is read: says what is doubtful about a timer, or NULL; ctx is that of the mistakes. It is told
+	 * as one with "warning: " in front, but does not count. */
+	const char *(*doubt)(void *ctx, const struct ptimer_timer *timer);
 	struct ptimer_file {
 		char *path;
 		dev_t dev;
@@ -48,7 +51,7 @@ typedef void ptimer_table_mistake(void *ctx, const char *file, unsigned line, un
 /* One that writes `FILE:LINE:COLUMN: what' to stderr. */
 ptimer_table_mistake ptimer_tell_mistake;
 
-/* Read the table at path ("-": standard input) into a zeroed t, and the zones that it names into zones, which has to live longer.
+/* Read the table at path ("-": standard input) into t, which is zeroed but for doubt, and the zones that it names into zones, which has to live longer.
  * Returns the number of mistakes, each of which was told; the timers of all other lines are there. -errno when the table itself
  * cannot be read (-EFBIG: it is larger than PTIMER_TABLE_FILE_MAX), or -ENOMEM. In any case ptimer_table_done() is due. */
 int ptimer_table_read(struct ptimer_table *t, const char *path, struct ptimer_zones *zones, ptimer_table_mistake *tell, void *ctx);
