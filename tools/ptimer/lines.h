@@ -7,7 +7,7 @@
 
 #include "libcore/loop/loop.h"
 
-enum { LINE_MAX_SIZE = 160 };
+enum { LINE_MAX_SIZE = 240 };
 
 struct lines {
 	struct pcore_loop *loop;

@@ -41,6 +41,7 @@ static int make_ticks(int argc, char **argv)
 
 	ptimer_opts_init(&opts);
 	r = cli_opts_defaults("ptimer", &argc, &argv) < 0 ? cli_error("out of memory") : ptimer_parse(&opts, argc, argv, NULL, &fault);
+	opts.words = argv;
 	if (r == CLI_GO)
 		r = opts.next ? ptimer_next(&opts) : ptimer_run(&opts);
 	ptimer_opts_done(&opts);
@@ -52,7 +53,8 @@ static int run_verb(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} others[] = { { "check", ptimer_check } };
+	} others[] = { { "run", ptimer_run_table }, { "check", ptimer_check }, { "list", ptimer_list }, { "cancel", ptimer_cancel },
+		{ "trigger", ptimer_trigger }, { "enter", ptimer_enter }, { "log", ptimer_log } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (argc > 1 && strcmp(argv[1], others[i].name) == 0)

@@ -39,6 +39,14 @@ struct ptimer_opts {
 	enum pcore_dst dst;
 	bool monotonic, clock_given;
 	bool json;
+
+	/* of those that wait, and of run */
+	char **words;	   /* as they were given, for who asks */
+	const char *table; /* of run, else NULL */
+	uint64_t jobs;	   /* run: at a time, 0: the default */
+	bool keep;	   /* run: events may be entered, so there is no end by itself */
+	const char *name;  /* by which others know us, or NULL */
+	bool detach;
 };
 
 void ptimer_opts_init(struct ptimer_opts *o);
@@ -92,7 +100,22 @@ int ptimer_next(const struct ptimer_opts *o);
 /* check.c: tell what is wrong with tables. */
 int ptimer_check(int argc, char **argv);
 
+/* The options of timers that others may know by a name: not in a line of a table. */
+extern const struct cli_opt ptimer_background_table[];
+
 /* run.c: wait, and make the ticks. The status to exit with; dies of a signal itself where that is due. */
 int ptimer_run(const struct ptimer_opts *o);
+
+/* The same, known to others (or NULL) and without dying: *ret_die_of is the signal, or 0. */
+struct background;
+int ptimer_run_in(const struct ptimer_opts *o, struct background *background, int *ret_die_of);
+
+/* Each parses what follows it, argv[0] being the verb itself, and returns the status to leave with. */
+int ptimer_run_table(int argc, char **argv);
+int ptimer_list(int argc, char **argv);
+int ptimer_cancel(int argc, char **argv);
+int ptimer_trigger(int argc, char **argv);
+int ptimer_enter(int argc, char **argv);
+int ptimer_log(int argc, char **argv);
 
 #endif

@@ -25,6 +25,7 @@ struct schedule {
 	uint64_t count; /* ticks to make; 0: no limit */
 	bool all;	/* make each tick that is due, not only the latest */
 	int64_t max_late;
+	int64_t began; /* on the wall clock */
 
 	int64_t handled; /* everything due up to here is made or missed; starts as the time after which ticks are due */
 	uint64_t ticks;	 /* made */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "tools/cli/rundir.h"
 #include "tools/ptimer/ptimer.h"
 
 #define AT(member) offsetof(struct ptimer_opts, member)
@@ -81,6 +82,25 @@ static int set_clock(void *opts, const char *name, const char *value)
 	o->clock_given = true;
 	return 0;
 }
+
+static int set_name(void *opts, const char *name, const char *value)
+{
+	struct ptimer_opts *o = opts;
+
+	if (strcmp(name, "detach") == 0)
+		o->detach = true;
+	if (value && !cli_is_name(value))
+		return cli_opt_bad(name, value, "must be letters, digits, and . _ - inside, at most 64");
+	o->name = value ? value : o->name;
+	return 0;
+}
+
+const struct cli_opt ptimer_background_table[] = {
+	{ .name = "In the background", .kind = CLI_OPT_HEADING },
+	{ .name = "detach", .kind = CLI_OPT_CALL, .arg = "[=NAME]", .set = set_name, .help = "go there and print the name" },
+	{ .name = "name", .kind = CLI_OPT_CALL, .arg = "NAME", .set = set_name, .help = "be known as NAME to list, cancel, trigger, enter" },
+	{ .name = NULL },
+};
 
 static const struct cli_opt when_table[] = {
 	{ .name = "When", .kind = CLI_OPT_HEADING },
@@ -278,9 +298,9 @@ static void collect_tables(const struct verb *v, struct ptimer_opts *o, const st
 		tables[n] = job_tables[i];
 		targets[n] = &o->job;
 	}
-	if (line) {
-		tables[n] = line->table;
-		targets[n] = line->target;
+	if (line || v->jobs) {
+		tables[n] = line ? line->table : ptimer_background_table;
+		targets[n] = line ? line->target : o;
 	}
 }
 
