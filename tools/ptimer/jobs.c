@@ -110,6 +110,20 @@ static char **make_env(const struct timer_jobs *of, size_t extra, size_t *ret_n)
 	return env;
 }
 
+/* The job gets the limit of descriptors that we were started with, unless it has one of its own. */
+static void restore_limit(struct jobs *j, struct pcore_proc_spec *spec)
+{
+	bool listed = false;
+
+	for (size_t i = 0; i < spec->n_limits; i++) {
+		j->limits[i] = spec->limits[i];
+		listed = listed || spec->limits[i].resource == RLIMIT_NOFILE;
+	}
+	if (j->fds.rlim_cur > 0 && !listed)
+		j->limits[spec->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, j->fds };
+	spec->limits = j->limits;
+}
+
 static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
 {
 	static char *nothing[] = { (char *)"", NULL };
@@ -125,6 +139,7 @@ static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *s
 	for (size_t i = 0; j->env && i < ARRAY_SIZE(j->env_text); i++)
 		j->env[n + i] = j->env_text[i];
 	cli_job_spec(&t->of->opts->job, spec);
+	restore_limit(j, spec);
 	spec->argv = j->env ? t->of->opts->command : nothing; /* without memory the start fails */
 	spec->envp = j->env ? j->env : nothing + 1;
 	spec->file = t->of->file;
@@ -367,6 +382,18 @@ void jobs_end(struct jobs *j)
 	j->ending = true;
 }
 
+/* Many jobs whose output is read take many descriptors: have as many as we may. */
+static void raise_limit(struct jobs *j)
+{
+	struct rlimit most;
+
+	if (getrlimit(RLIMIT_NOFILE, &j->fds) < 0)
+		return;
+	most = (struct rlimit){ j->fds.rlim_max, j->fds.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &most) < 0)
+		j->fds.rlim_cur = 0;
+}
+
 int jobs_start(struct jobs *j, struct pcore_loop *lp, unsigned max)
 {
 	static const struct pcore_pool_owner owner = {
@@ -383,6 +410,8 @@ int jobs_start(struct jobs *j, struct pcore_loop *lp, unsigned max)
 	int r = pcore_keeper_new(&j->keeper, false, false, &err);
 
 	pcore_list_init(&j->ready);
+	if (j->collator)
+		raise_limit(j);
 	local.keeper = j->keeper;
 	if (r == 0)
 		r = pcore_local_new(&j->ex, lp, &local, &err);

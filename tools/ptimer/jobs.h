@@ -52,6 +52,8 @@ struct jobs {
 	bool failed; /* a job did, by itself */
 	char **env;  /* of the job that is being started */
 	char env_text[3][40];
+	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX + 1];
+	struct rlimit fds; /* ours at the start, which the jobs get; rlim_cur 0: it was left alone */
 
 	void *ctx;
 	void (*job_over)(void *ctx, struct timer_jobs *of); /* of may be freed, if it has none any more */

@@ -15,7 +15,9 @@ static int no_verb(int argc, char **argv)
 		.usage = "ptimer after DURATION [options] [-- COMMAND [ARG...]]\nptimer at TIME [options] [-- COMMAND [ARG...]]\n"
 			 "ptimer every DURATION [options] [-- COMMAND [ARG...]]\nptimer on CALENDAR [options] [-- COMMAND [ARG...]]\n"
 			 "ptimer cron EXPRESSION [options] [-- COMMAND [ARG...]]\nptimer sleep DURATION | until TIME [options]\n"
-			 "ptimer next [on|cron|every|at] EXPRESSION [options]",
+			 "ptimer next [on|cron|every|at] EXPRESSION [options]\nptimer run TABLE [options]\nptimer check TABLE...\n"
+			 "ptimer list [--json] [NAME...]\nptimer cancel NAME[/TIMER]...\nptimer trigger NAME[/TIMER]\n"
+			 "ptimer enter NAME DELAY PRIORITY COMMAND [ARG...]\nptimer log [--follow] NAME",
 		.summary = "Run commands, or print lines, at the right time. `ptimer VERB --help' tells the options of a verb.",
 		.tables = tables,
 		.targets = targets,
@@ -27,7 +29,7 @@ static int no_verb(int argc, char **argv)
 	if (argc < 2)
 		return cli_usage("no verb given");
 	if (argv[1][0] != '-')
-		return cli_usage("unknown verb '%s': must be after, at, every, on, cron, sleep or next", argv[1]);
+		return cli_usage("unknown verb '%s': must be after, at, every, on, cron, sleep, next, run, check, list, cancel, trigger, enter or log", argv[1]);
 	r = cli_opts_parse(&spec, 2, argv, &operand);
 	return r != CLI_GO ? r : cli_usage("options come after the verb");
 }
