@@ -16,6 +16,7 @@ static int no_verb(int argc, char **argv)
 			 "ptimer every DURATION [options] [-- COMMAND [ARG...]]\nptimer on CALENDAR [options] [-- COMMAND [ARG...]]\n"
 			 "ptimer cron EXPRESSION [options] [-- COMMAND [ARG...]]\nptimer sleep DURATION | until TIME [options]\n"
 			 "ptimer next [on|cron|every|at] EXPRESSION [options]\nptimer run TABLE [options]\nptimer check TABLE...\n"
+			 "ptimer import [--system] CRONTAB\n"
 			 "ptimer list [--json] [NAME...]\nptimer cancel NAME[/TIMER]...\nptimer trigger NAME[/TIMER]\n"
 			 "ptimer enter NAME DELAY PRIORITY COMMAND [ARG...]\nptimer log [--follow] NAME",
 		.summary = "Run commands, or print lines, at the right time. `ptimer VERB --help' tells the options of a verb.",
@@ -29,7 +30,7 @@ static int no_verb(int argc, char **argv)
 	if (argc < 2)
 		return cli_usage("no verb given");
 	if (argv[1][0] != '-')
-		return cli_usage("unknown verb '%s': must be after, at, every, on, cron, sleep, next, run, check, list, cancel, trigger, enter or log", argv[1]);
+		return cli_usage("unknown verb '%s': must be after, at, every, on, cron, sleep, next, run, check, import, list, cancel, trigger, enter or log", argv[1]);
 	r = cli_opts_parse(&spec, 2, argv, &operand);
 	return r != CLI_GO ? r : cli_usage("options come after the verb");
 }
@@ -55,7 +56,7 @@ static int run_verb(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} others[] = { { "run", ptimer_run_table }, { "check", ptimer_check }, { "list", ptimer_list }, { "cancel", ptimer_cancel },
+	} others[] = { { "run", ptimer_run_table }, { "check", ptimer_check }, { "import", ptimer_import }, { "list", ptimer_list }, { "cancel", ptimer_cancel },
 		{ "trigger", ptimer_trigger }, { "enter", ptimer_enter }, { "log", ptimer_log } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)

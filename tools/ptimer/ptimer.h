@@ -100,6 +100,9 @@ int ptimer_next(const struct ptimer_opts *o);
 /* check.c: tell what is wrong with tables. */
 int ptimer_check(int argc, char **argv);
 
+/* import.c: print a crontab as a table. */
+int ptimer_import(int argc, char **argv);
+
 /* The options of timers that others may know by a name: not in a line of a table. */
 extern const struct cli_opt ptimer_background_table[];
 

@@ -189,8 +189,8 @@ static int set_priority(void *target, const char *name, const char *value)
 {
 	struct ptimer_timer *t = target;
 
-	if (pcore_parse_i64(value, INT64_MIN, INT64_MAX, &t->priority) < 0)
-		return cli_opt_bad(name, value, "not a whole number");
+	if (pcore_parse_i64(value, INT32_MIN, INT32_MAX, &t->priority) < 0)
+		return cli_opt_bad(name, value, "must be a whole number from -2147483648 to 2147483647");
 	return 0;
 }
 
