@@ -198,7 +198,7 @@ static void a_mistake_in_an_expression_has_its_very_column(void **state)
 	expect_told("a: on \\\n\"Mon.\"'.Fri '2\\\n5:00", "2:14 the hour must be from 0 to 23\n");
 	expect_told("\n\na:\ton 25:00", "3:7 the hour must be from 0 to 23\n");
 	expect_told("a: on '25:00'", "1:7 the hour must be from 0 to 23\n"); /* a word begins with its quote */
-	expect_told("a: cron '* * 32 * *'", "1:14 the day must be from 1 to 31\n");
+	expect_told("a: cron '* * 32 * *'", "1:14 the day must be from 1 to 31, L, L-N, NW or LW\n");
 	expect_told("a: at 2026-02-30", "1:15 there is no such day\n");
 	expect_told("a: every 1s --until '2026-02-30'", "1:30 there is no such day\n");
 	expect_told("a: every x", "1:10 invalid duration 'x': must be one such as 90, 1.5s, 200ms, 2m, 3h or 1d\n");
