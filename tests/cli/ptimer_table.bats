@@ -217,11 +217,11 @@ run_command() {
 	  two%
 	<sh> 100% \
 	OUT
-	printf '0 0 * * * %s\n' "cat; echo 'a \"b\"\\c'%it's 5\" \\" >c
+	printf '0 0 * * * %s\n' "cat; echo 'a \"b\"\\d'%it's 5\" \\" >c
 	run -0 imported
 	diff - <(run_command) <<-'OUT'
 	it's 5" \
-	a "b"\c
+	a "b"\d
 	OUT
 	echo '0 0 * * * cat %' >c
 	run -0 imported
