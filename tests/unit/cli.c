@@ -51,6 +51,27 @@ static void a_message_is_one_line_with_control_characters_escaped(void **state)
 	expect_message("pcore: bad\ntry 'pcore --help'\n", cli_usage("bad"));
 }
 
+static void take_message(void *ctx, const char *line, size_t len)
+{
+	struct pcore_buf *b = ctx;
+
+	assert_int_equal(pcore_buf_add(b, line, len), 0);
+}
+
+static void messages_go_where_they_are_sent(void **state)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+
+	(void)state;
+	cli_messages_to(take_message, &b);
+	expect_message("", (cli_warn("one"), cli_usage("two")));
+	cli_messages_to(NULL, NULL);
+	expect_message("pcore: three\n", (cli_warn("three"), 0));
+	assert_int_equal(pcore_buf_terminate(&b), 0);
+	assert_string_equal(b.data, "pcore: one\npcore: two\ntry 'pcore --help'\n");
+	pcore_buf_done(&b);
+}
+
 static void messages_keep_errno_and_give_the_failure_status(void **state)
 {
 	int r;
@@ -393,6 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_message_is_one_line_with_control_characters_escaped),
+		TEST(messages_go_where_they_are_sent),
 		TEST(messages_keep_errno_and_give_the_failure_status),
 		TEST(a_long_message_is_cut_and_says_so),
 		TEST(a_message_nobody_can_read_changes_nothing),

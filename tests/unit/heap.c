@@ -128,6 +128,29 @@ static void an_element_can_be_put_back_with_another_key(void **state)
 	pcore_heap_done(&h);
 }
 
+static void equal_keys_come_out_by_rank_where_they_have_one(void **state)
+{
+	struct pcore_heap_node nodes[5] = { 0 };
+	const uint64_t ranks[5] = { 7, UINT64_MAX, 0, 7, 3 };
+	struct pcore_heap h = { 0 };
+	uint64_t last = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		nodes[i].key = 1;
+		assert_int_equal(pcore_heap_insert_ranked(&h, &nodes[i], ranks[i]), 0);
+	}
+	for (int i = 0; i < 5; i++) {
+		struct pcore_heap_node *top = pcore_heap_top(&h);
+
+		assert_true(ranks[top - nodes] >= last);
+		last = ranks[top - nodes];
+		pcore_heap_remove(&h, top);
+	}
+	assert_true(last == UINT64_MAX);
+	pcore_heap_done(&h);
+}
+
 struct word {
 	int n;
 	struct pcore_list link;
@@ -168,6 +191,7 @@ int main(void)
 		TEST(equal_keys_come_out_in_the_order_they_went_in),
 		TEST(any_element_can_be_removed),
 		TEST(removing_twice_does_nothing),
+		TEST(equal_keys_come_out_by_rank_where_they_have_one),
 		TEST(an_element_can_be_put_back_with_another_key),
 		TEST(a_list_gives_back_in_order_and_splices),
 	};
