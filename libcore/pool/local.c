@@ -170,7 +170,7 @@ static int run_new(struct local *l, struct run **ret, struct pcore_err *err)
 	pcore_list_init(&run->link);
 	for (int i = 0; i < 2; i++) {
 		run->readers[i].buf = l->buf;
-		run->readers[i].buf_size = READ_SIZE;
+		run->readers[i].buf_size = l->spec.read_size;
 		run->readers[i].data = i == PCORE_JOB_STDOUT ? stdout_data : stderr_data;
 	}
 	run->feeder.done = feeder_done;
@@ -332,7 +332,9 @@ int pcore_local_new(struct pcore_executor **ret, struct pcore_loop *lp, const st
 	l->spec = *spec;
 	pcore_list_init(&l->idle);
 	l->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	l->buf = malloc(READ_SIZE);
+	if (l->spec.read_size == 0)
+		l->spec.read_size = READ_SIZE;
+	l->buf = malloc(l->spec.read_size);
 	if (l->null_fd < 0 || !l->buf) {
 		int r = l->buf ? -errno : -ENOMEM;
 

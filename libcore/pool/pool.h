@@ -181,6 +181,7 @@ struct pcore_local_spec {
 	struct pcore_keeper *keeper; /* not owned */
 	struct pcore_proc_times times;
 	bool inherit; /* stdout and stderr are ours: no capture */
+	size_t read_size; /* how much of their output is read at a time; 0: 128 KiB */
 	/* Fill in argv, envp and what else belongs to the command; what it points to must live until start() returns. */
 	void (*describe)(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec);
 	/* The standard input of the jobs; NULL: /dev/null. Asked for piece by piece, as each has been written: 1 with the next, 0

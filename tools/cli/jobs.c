@@ -370,18 +370,15 @@ static bool is_over(enum cli_job_kind kind, const char *name)
 /* A pidfd of the job's supervisor, -ESRCH when there is none any more. */
 static int supervisor_pidfd(enum cli_job_kind kind, const char *name)
 {
-	_cleanup_(fd_closep) int dfd = -EBADF;
-	struct cli_job_info i;
-	int pidfd, r = cli_job_find(kind, name, &i, &dfd);
+	_cleanup_(fd_closep) int jobs = cli_rundir_open(kinds[kind].dir);
+	_cleanup_(fd_closep) int dfd = jobs < 0 ? -EBADF : openat(jobs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(freep) char *meta = dfd < 0 ? NULL : read_whole(dfd, "meta");
+	pid_t pid = (pid_t)take_number(meta_value(meta, "supervisor"), 0);
+	_cleanup_(fd_closep) int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -EBADF;
 
-	if (r != CLI_GO)
+	if (dfd < 0)
 		return -ENOENT;
-	pidfd = i.supervisor > 0 ? (int)syscall(SYS_pidfd_open, i.supervisor, 0) : -1;
-	r = pidfd < 0 || !is_locked(dfd) ? -ESRCH : pidfd; /* still locked: the pid is its own */
-	if (r < 0)
-		(void)pcore_fd_close(pidfd < 0 ? -EBADF : pidfd);
-	cli_job_info_done(&i);
-	return r;
+	return pidfd >= 0 && is_locked(dfd) ? TAKE_FD(pidfd) : -ESRCH; /* still locked: the pid is its own */
 }
 
 static int poll_left(int64_t deadline_ns)
@@ -460,14 +457,15 @@ static int print_more(int dfd, const char *name, int *fd, int to)
 {
 	for (;;) {
 		bool rotated = was_rotated(dfd, name, *fd);
-		int r = print_to_end(*fd, to);
+		int r = print_to_end(*fd, to), next;
 
 		if (r < 0 || !rotated)
 			return r;
-		*fd = pcore_fd_close(*fd);
-		*fd = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (*fd < 0)
-			return -errno;
+		next = openat(dfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (next < 0)
+			return errno == ENOENT ? 0 : -errno; /* the job was forgotten just now */
+		(void)pcore_fd_close(*fd);
+		*fd = next;
 	}
 }
 

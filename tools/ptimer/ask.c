@@ -483,8 +483,9 @@ int ptimer_list(int argc, char **argv)
 	static const struct cli_opts how = { .usage = "ptimer list [--json] [NAME...]",
 		.summary = "Print the timers that run under a name or in the background, the next one first, and those that have ended there." };
 	_cleanup_(pcore_buf_done) struct pcore_buf b = PCORE_BUF_INIT(0);
+	_cleanup_(pcore_buf_done) struct pcore_buf rows = PCORE_BUF_INIT(0);
 	struct ask_opts o = { 0 };
-	struct lister l = { .out = &b };
+	struct lister l = { .out = &rows };
 	char **all = NULL;
 	int status = parse(&o, argc, argv, &how, list_table, 0, 0);
 
@@ -493,11 +494,11 @@ int ptimer_list(int argc, char **argv)
 	if (status != CLI_GO)
 		return status;
 	l.json = o.json;
-	if (!l.json)
-		(void)pcore_buf_addf(&b, "%-20s %-7s %-32s %7s %8s %5s %8s  %s\n", "NAME", "STATE", "NEXT", "RUNS", "FAILURES", "EXIT", "PID", "COMMAND");
 	status = list_names(&l, all ? all : o.words, !all);
+	if (!l.json && (all || rows.len > 0))
+		(void)pcore_buf_addf(&b, "%-20s %-7s %-32s %7s %8s %5s %8s  %s\n", "NAME", "STATE", "NEXT", "RUNS", "FAILURES", "EXIT", "PID", "COMMAND");
 	cli_job_names_free(all);
-	if (pcore_buf_terminate(&b) < 0)
+	if (pcore_buf_add(&b, rows.data, rows.len) < 0 || pcore_buf_terminate(&b) < 0)
 		return cli_error("out of memory");
 	return b.len > 0 && cli_print(b.data) != CLI_OK ? CLI_FAILURE : status;
 }

@@ -13,6 +13,8 @@
 
 #include "tools/cli/command.h"
 
+enum { READ_SIZE_SMALL = 16 * 1024 };
+
 struct tick_job {
 	struct pcore_job job;
 	struct pcore_list link;	 /* in waiting or started */
@@ -405,7 +407,8 @@ int jobs_start(struct jobs *j, struct pcore_loop *lp, unsigned max)
 		.idle = pool_idle,
 	};
 	struct pcore_pool_spec spec = { .jobs = max, .lingering = max };
-	struct pcore_local_spec local = { .inherit = !j->collator, .describe = describe, .ctx = j };
+	struct pcore_local_spec local = { .inherit = !j->collator, .read_size = j->small ? READ_SIZE_SMALL : 0,
+		.describe = describe, .ctx = j };
 	struct pcore_err err;
 	int r = pcore_keeper_new(&j->keeper, false, false, &err);
 

@@ -44,6 +44,7 @@ struct jobs {
 	struct pcore_executor *ex;
 	struct pcore_pool *pool;
 	struct cli_collator *collator; /* NULL: the jobs write by themselves */
+	bool small;		       /* memory counts more than speed */
 	struct pcore_list ready;       /* to be started */
 	size_t n;		       /* ticks that have a job, or wait for one */
 	bool drained; /* no more ticks come */

@@ -19,7 +19,7 @@ static void tell(void *ctx, const char *file, unsigned line, unsigned column, co
 {
 	const struct runner *r = ctx;
 
-	if (r->background && r->background->detached)
+	if (r->background && r->background->detached && r->background->ready_fd < 0) /* nobody reads our stderr */
 		cli_warn("%s:%u:%u: %s", file, line, column, what);
 	else
 		ptimer_tell_mistake(NULL, file, line, column, what);

@@ -507,6 +507,7 @@ static int start_output(struct runner *r)
 		status = make_collator(r);
 	if (status == CLI_GO && (many || o->command)) {
 		r->jobs.collator = r->collator;
+		r->jobs.small = r->background && r->background->detached;
 		status = jobs_start(&r->jobs, r->loop, !many ? most : o->jobs ? (unsigned)o->jobs : JOBS_DEFAULT);
 		r->uses_jobs = status == CLI_GO;
 	}
