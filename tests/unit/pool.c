@@ -1172,6 +1172,39 @@ static void a_job_may_have_a_time_limit_of_its_own(void **state)
 	assert_int_equal(real.status[1], 0);
 }
 
+static void a_job_may_have_a_signal_and_a_grace_of_its_own(void **state)
+{
+	static const char *const commands[] = { "trap 'exit 5' INT; while :; do sleep 0.02; done", "trap '' TERM; while :; do sleep 0.02; done" };
+	static const struct pcore_proc_times by_int = { .timeout = 300 * NS_PER_MS, .kill_after = INT64_MAX, .signal = SIGINT },
+					     soon = { .timeout = 300 * NS_PER_MS, .kill_after = 0, .signal = SIGTERM };
+
+	(void)state;
+	make_real(commands, 2, &(struct pcore_pool_spec){ .jobs = 2, .lingering = 2 }, INT64_MAX);
+	real.jobs[0].times = &by_int; /* it ends by itself, however long it takes */
+	real.jobs[1].times = &soon;
+	finish_real();
+	assert_true(real.timed_out[0]);
+	assert_int_equal(real.jobs[0].result.exit.code, CLD_EXITED);
+	assert_int_equal(real.jobs[0].result.exit.status, 5);
+	assert_true(real.timed_out[1]);
+	assert_int_equal(real.jobs[1].result.exit.status, SIGKILL);
+}
+
+static void a_job_may_have_a_delay_between_tries_of_its_own(void **state)
+{
+	static const char *const commands[] = { "exit 1", "exit 2" };
+	int64_t began = pcore_now_ns();
+
+	(void)state;
+	make_real(commands, 2, &(struct pcore_pool_spec){ .jobs = 2, .lingering = 2, .retries = 1 }, INT64_MAX);
+	real.jobs[0].retry_delay = 300 * NS_PER_MS;
+	finish_real();
+	assert_true(pcore_now_ns() - began >= 300 * NS_PER_MS);
+	assert_int_equal(real.jobs[0].attempt, 2);
+	assert_int_equal(real.jobs[1].attempt, 2);
+	assert_true(real.jobs[1].result.start_ns < real.jobs[0].result.start_ns);
+}
+
 static void a_stray_that_holds_the_pipe_keeps_nobody_waiting(void **state)
 {
 	static const char *const commands[] = { "echo a; sleep 77 &", "echo b; (setsid sleep 77 &)",
