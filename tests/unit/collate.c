@@ -196,6 +196,55 @@ static void the_first_output_streams_through_and_others_wait(void **state)
 	end();
 }
 
+static struct {
+	struct pcore_buf of[3];
+	int error;
+} sunk;
+
+static int on_sink(void *ctx, int fd, const char *data, size_t len)
+{
+	(void)ctx;
+	return sunk.error ? sunk.error : pcore_buf_add(&sunk.of[fd], data, len);
+}
+
+static void a_sink_gets_whole_lines_at_once_also_those_that_were_spilled(void **state)
+{
+	struct cli_collator_spec spec = spec_of(CLI_LIVE);
+	struct cli_output *a, *b;
+
+	(void)state;
+	memset(&sunk, 0, sizeof(sunk));
+	memset(text, 'x', 3 * SMALL_BUFFER);
+	text[3 * SMALL_BUFFER] = '\0';
+	spec.sink = on_sink;
+	spec.buffer = SMALL_BUFFER;
+	make_with(&spec);
+	a = output_new(NULL);
+	b = output_new(NULL);
+	assert_true(add(a, 0, "a"));
+	assert_true(add(b, 0, "b\n"));
+	assert_int_equal(sunk.of[1].len, 2);
+	assert_true(add(a, 1, "error\n"));
+	assert_int_equal(sunk.of[2].len, 6);
+	assert_true(add(a, 0, text)); /* more than fits */
+	assert_true(t.c->spilled > 0);
+	assert_true(add(b, 0, "b\n"));
+	assert_int_equal(sunk.of[1].len, 4);
+	assert_true(add(a, 0, "\n"));
+	assert_int_equal(sunk.of[1].len, 4 + 1 + 3 * SMALL_BUFFER + 1);
+	assert_memory_equal(sunk.of[1].data, "b\nb\naxxx", 8);
+	cli_output_finish(a);
+	sunk.error = -ENOSPC;
+	assert_true(add(b, 0, "lost\n"));
+	assert_int_equal(t.failed_error, -ENOSPC);
+	assert_int_equal(t.failed_fd, 1);
+	cli_output_finish(b);
+	assert_string_equal(written_to(0), "");
+	for (int i = 0; i < 3; i++)
+		pcore_buf_done(&sunk.of[i]);
+	end();
+}
+
 static void unordered_outputs_come_as_they_finish(void **state)
 {
 	struct cli_output *a, *b, *c;
@@ -1027,6 +1076,7 @@ static void a_reader_that_leaves_ends_it_all(void **state)
 
 static const struct CMUnitTest tests[] = {
 	COLLATE_TEST(the_first_output_streams_through_and_others_wait),
+	COLLATE_TEST(a_sink_gets_whole_lines_at_once_also_those_that_were_spilled),
 	COLLATE_TEST(unordered_outputs_come_as_they_finish),
 	COLLATE_TEST(stderr_comes_after_stdout_and_apart),
 	COLLATE_TEST(each_stream_goes_to_its_own_descriptor),

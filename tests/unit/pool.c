@@ -1342,6 +1342,8 @@ static const struct CMUnitTest tests[] = {
 	TREE_TEST(a_slot_is_used_again_after_its_job_was_killed),
 	TREE_TEST(a_failed_process_is_tried_again),
 	TREE_TEST(a_job_may_have_a_time_limit_of_its_own),
+	TREE_TEST(a_job_may_have_a_signal_and_a_grace_of_its_own),
+	TREE_TEST(a_job_may_have_a_delay_between_tries_of_its_own),
 	TREE_TEST(a_stray_that_holds_the_pipe_keeps_nobody_waiting),
 	TREE_TEST(refused_output_holds_the_process_back_until_it_is_resumed),
 	TREE_TEST(processes_are_drained_ended_or_killed),

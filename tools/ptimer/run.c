@@ -417,6 +417,18 @@ void runner_cancel(struct runner *r)
 	end_jobs(r);
 }
 
+/* As soon as a timer uses the zone of this system. */
+static void watch_localtime(struct runner *r)
+{
+	int e;
+
+	if (!r->zones.is_local || r->localtime.fd >= 0)
+		return;
+	e = localtime_start(&r->localtime, r->loop);
+	if (e < 0)
+		cli_warn("cannot watch '/etc/localtime': %s, ignoring", strerror(-e));
+}
+
 static void received(struct cli_signals *s, int sig, bool by_process)
 {
 	struct runner *r = container_of(s, struct runner, signals);
@@ -435,6 +447,7 @@ static void received(struct cli_signals *s, int sig, bool by_process)
 	case SIGHUP:
 		if (r->opts->table && !r->ending) {
 			table_reload(r);
+			watch_localtime(r);
 			advance(r);
 			break;
 		}
@@ -537,11 +550,7 @@ static int watch(struct runner *r)
 
 	if (e < 0)
 		return cli_error("cannot watch signals: %s", strerror(-e));
-	if (r->zones.is_local) {
-		e = localtime_start(&r->localtime, r->loop);
-		if (e < 0)
-			cli_warn("cannot watch '/etc/localtime': %s, ignoring", strerror(-e));
-	}
+	watch_localtime(r);
 	return r->background ? control_start(&r->control, r) : CLI_GO;
 }
 
