@@ -201,7 +201,11 @@ build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)clang -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-		-o $@ $< $(FUZZ_SRC)
+		-o $@ $(filter %.c,$^) $(filter %.a,$^) $(FUZZ_LIBS)
+
+# what these read is in ptimer; of the rest they need little, which is not instrumented
+build/fuzz/table build/fuzz/crontab: tools/ptimer/table.c tools/ptimer/verbs.c tools/ptimer/zones.c tools/cli/opts.c $(ARCHIVES)
+build/fuzz/table build/fuzz/crontab: FUZZ_LIBS = -luring
 
 fuzz: ## run the fuzz targets, FUZZ_SECONDS each, where clang is installed
 	@command -v clang >/dev/null || { echo 'SKIPPED: fuzzing needs clang' >&2; exit 0; }; \

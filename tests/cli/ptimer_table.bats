@@ -40,9 +40,9 @@ imported() {
 	once:   after 5m
 
 	soon:   at 14:30 --jitter 1s
-	include more
+	include rest
 	TABLE
-	echo 'tick: every 1s' >more
+	echo 'tick: every 1s' >rest
 	told 0 ''
 	run -0 ptimer check - <t
 	[ -z "$output" ]
