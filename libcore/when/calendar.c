@@ -222,21 +222,29 @@ static int parse_second(struct scan *s, struct pcore_when_seconds *ret)
 
 static int parse_seconds(struct scan *s, struct pcore_when *w)
 {
-	w->n_seconds = 0;
+	struct pcore_when_seconds v;
+
+	w->seconds = 0;
 	do {
-		if (w->n_seconds == PCORE_WHEN_SECONDS_MAX)
-			return scan_fail(s, "the list of seconds is too long");
-		if (parse_second(s, &w->seconds[w->n_seconds]) < 0)
+		const char *at = s->p;
+
+		if (parse_second(s, &v) < 0)
 			return -EINVAL;
-		w->n_seconds++;
+		if (v.first % NS_PER_S == 0 && v.step % NS_PER_S == 0) {
+			for (; v.first <= v.last; v.first += v.step)
+				w->seconds |= UINT64_C(1) << v.first / NS_PER_S;
+			continue;
+		}
+		if (w->n_parts == PCORE_WHEN_SECONDS_MAX)
+			return scan_fail_at(s, at, "there are more than 8 seconds with decimals");
+		w->parts[w->n_parts++] = v;
 	} while (scan_char(s, ','));
 	return 0;
 }
 
 static void whole_minutes(struct pcore_when *w)
 {
-	w->seconds[0] = (struct pcore_when_seconds){ 0, 0, NS_PER_S };
-	w->n_seconds = 1;
+	w->seconds = 1;
 }
 
 static int parse_time(struct scan *s, struct pcore_when *w)

@@ -132,20 +132,6 @@ static int parse_weekdays(struct scan *s, struct pcore_when *w)
 	return 0;
 }
 
-static int parse_seconds(struct scan *s, struct pcore_when *w)
-{
-	uint64_t bits = 0;
-	bool every;
-
-	if (scan_list(s, &second_field, &bits, &every) < 0)
-		return -EINVAL;
-	w->n_seconds = 0;
-	for (int i = 0; i < 60; i++)
-		if (bits >> i & 1)
-			w->seconds[w->n_seconds++] = (struct pcore_when_seconds){ i * NS_PER_S, i * NS_PER_S, NS_PER_S };
-	return 0;
-}
-
 static int end_field(struct scan *s)
 {
 	if (*s->p && !scan_blanks(s))
@@ -158,8 +144,8 @@ static int parse_fields(struct scan *s, struct pcore_when *w, size_t n_fields)
 	uint64_t minutes = 0, hours = 0, months = 0;
 	bool every, any_day, any_weekday;
 
-	w->seconds[0] = (struct pcore_when_seconds){ 0, 0, NS_PER_S };
-	if (n_fields > 5 && (parse_seconds(s, w) < 0 || end_field(s) < 0))
+	w->seconds = n_fields == 5;
+	if (n_fields > 5 && (scan_list(s, &second_field, &w->seconds, &every) < 0 || end_field(s) < 0))
 		return -EINVAL;
 	if (scan_list(s, &minute_field, &minutes, &every) < 0 || end_field(s) < 0)
 		return -EINVAL;

@@ -13,8 +13,7 @@ void pcore_when_init(struct pcore_when *w)
 		.weekdays = UINT8_MAX,
 		.hours = UINT32_MAX,
 		.minutes = UINT64_MAX,
-		.seconds = { { 0, 59 * NS_PER_S, NS_PER_S } },
-		.n_seconds = 1,
+		.seconds = (UINT64_C(1) << 60) - 1,
 		.interval = true,
 	};
 }
@@ -60,10 +59,12 @@ static bool day_matches(const struct pcore_when *w, const struct month *m, unsig
 /* The first matching ns within a minute at or after from, or -1. */
 static int64_t next_second(const struct pcore_when *w, int64_t from)
 {
-	int64_t best = -1;
+	int64_t second = (from + NS_PER_S - 1) / NS_PER_S;
+	uint64_t later = w->seconds >> second;
+	int64_t best = later ? (second + __builtin_ctzll(later)) * NS_PER_S : -1;
 
-	for (size_t i = 0; i < w->n_seconds; i++) {
-		const struct pcore_when_seconds *s = &w->seconds[i];
+	for (size_t i = 0; i < w->n_parts; i++) {
+		const struct pcore_when_seconds *s = &w->parts[i];
 		int64_t v = s->first;
 
 		if (from > v)

@@ -15,7 +15,7 @@
 /* Years that are searched: nothing is due outside of them. */
 enum { PCORE_WHEN_FIRST_YEAR = 1970, PCORE_WHEN_END_YEAR = 2200 };
 
-enum { PCORE_WHEN_SECONDS_MAX = 60 };
+enum { PCORE_WHEN_SECONDS_MAX = 8 };
 
 /* What went wrong in a text, for a message. */
 struct pcore_when_error {
@@ -41,8 +41,9 @@ struct pcore_when {
 	bool either; /* a day may match by its date or by its weekday; else it has to match by both */
 	uint32_t hours;
 	uint64_t minutes;
-	struct pcore_when_seconds seconds[PCORE_WHEN_SECONDS_MAX];
-	size_t n_seconds;
+	uint64_t seconds;
+	struct pcore_when_seconds parts[PCORE_WHEN_SECONDS_MAX]; /* of seconds: what has decimals */
+	size_t n_parts;
 	bool interval;
 	char zone[PCORE_ZONE_NAME_MAX + 1]; /* that the expression itself names, or "" */
 };

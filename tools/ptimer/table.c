@@ -59,10 +59,15 @@ static bool is_control(int c)
 	return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f;
 }
 
-/* Does it mean itself wherever it stands? */
-static bool is_plain(int c)
+/* How many bytes from here on, up to max, mean themselves wherever they stand? */
+static size_t plain(const char *p, size_t max)
 {
-	return c > ' ' && c != '\'' && c != '"' && c != '\\' && c != 0x7f;
+	static const bool special[256] = { [0 ... ' '] = true, ['\''] = true, ['"'] = true, ['\\'] = true, [0x7f] = true };
+	size_t n = 0;
+
+	while (n < max && !special[(unsigned char)p[n]])
+		n++;
+	return n;
 }
 
 static int wrong(struct scan *s, const char *at, const char *what)
@@ -428,8 +433,11 @@ static const char *split(const struct source *s, size_t *ret_n, size_t *ret_len)
 
 	while (c == WORD_END && next_word(&sc)) {
 		do {
-			while (len < PTIMER_TABLE_LINE_MAX && sc.p < sc.end && is_plain((unsigned char)*sc.p))
-				words[len++] = *sc.p++;
+			size_t left = (size_t)(sc.end - sc.p), room = PTIMER_TABLE_LINE_MAX - len, run = plain(sc.p, left < room ? left : room);
+
+			memcpy(words + len, sc.p, run);
+			len += run;
+			sc.p += run;
 			c = next_byte(&sc);
 			if (c != WRONG && len == PTIMER_TABLE_LINE_MAX)
 				c = wrong(&sc, sc.at, "the line is too long");
