@@ -112,6 +112,23 @@ static int stderr_closed(void)
 	return cli_error("unseen") == CLI_FAILURE ? 0 : 1;
 }
 
+static void diverted_messages_are_kept_instead_of_written(void **state)
+{
+	char text[16] = "";
+
+	(void)state;
+	cli_divert(text, sizeof(text));
+	errno = ENOTTY;
+	expect_message("", cli_usage("bad '%s'", "a\nb"));
+	assert_int_equal(errno, ENOTTY);
+	assert_string_equal(text, "bad 'a\\nb'");
+	expect_message("", cli_error("0123456789abcdefgh"));
+	assert_string_equal(text, "0123456789abcde");
+	cli_divert(NULL, 0);
+	expect_message("pcore: bad\ntry 'pcore --help'\n", cli_usage("bad"));
+	assert_string_equal(text, "0123456789abcde");
+}
+
 static void a_message_nobody_can_read_changes_nothing(void **state)
 {
 	(void)state;
@@ -417,6 +434,7 @@ int main(void)
 		TEST(messages_go_where_they_are_sent),
 		TEST(messages_keep_errno_and_give_the_failure_status),
 		TEST(a_long_message_is_cut_and_says_so),
+		TEST(diverted_messages_are_kept_instead_of_written),
 		TEST(a_message_nobody_can_read_changes_nothing),
 		TEST(closed_standard_descriptors_are_occupied_the_wrong_way_round),
 		TEST(signals_ignored_at_the_start_are_noted),

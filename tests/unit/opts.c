@@ -96,7 +96,8 @@ struct run {
 	struct more more;
 	char *argv[24]; /* getopt_long() moves words but never writes into them */
 	int argc, operand, status;
-	const char *message;
+	const char *message, *at;
+	bool bare;
 };
 
 static int parse_words(struct run *run, bool stop_at_operand)
@@ -108,6 +109,8 @@ static int parse_words(struct run *run, bool stop_at_operand)
 		.targets = (void *const[]){ &run->opts, &run->more },
 		.stop_at_operand = stop_at_operand,
 		.footer = "See tool(1).",
+		.bare = run->bare,
+		.ret_at = &run->at,
 	};
 
 	return cli_opts_parse(&o, run->argc, run->argv, &run->operand);
@@ -295,6 +298,52 @@ static void a_wrong_value_is_named_with_its_option(void **state)
 	expect_bad("invalid value 'bad' for '--call': not wanted", "--call=bad");
 }
 
+/* Which words, of those given, and from which byte on. */
+#define expect_at(word, offset, ...)                                                     \
+	do {                                                                             \
+		struct run at_;                                                          \
+		const char *words_[] = { __VA_ARGS__, NULL };                            \
+		parse(&at_, false, words_);                                              \
+		assert_int_equal(at_.status, CLI_FAILURE);                               \
+		assert_ptr_equal(at_.at, words_[word] + (offset));                       \
+	} while (0)
+
+static void the_place_of_a_mistake_is_told(void **state)
+{
+	(void)state;
+	expect_at(0, 0, "--frob", "x");
+	expect_at(2, 0, "x", "y", "--frob", "-q");
+	expect_at(1, 0, "x", "--qui", "--jobs=0"); /* ambiguous */
+	expect_at(2, 0, "-q", "x", "-x");
+	expect_at(1, 0, "-q", "-xq", "y");
+	expect_at(1, 0, "-q", "-qxq", "y");
+	expect_at(0, 0, "-qqx", "y");
+	expect_at(1, 0, "x", "--quiet=1");
+	expect_at(1, 0, "x", "--jobs");
+	expect_at(1, 0, "x", "-qj");
+	expect_at(1, 0, "--jobs", "many", "x");
+	expect_at(1, 7, "x", "--jobs=many", "x");
+	expect_at(1, 2, "x", "-jmany", "x");
+	expect_at(0, 7, "--call=bad");
+}
+
+static void a_bare_parser_has_no_help_and_no_version(void **state)
+{
+	static const char *const words[] = { "--help", "-h", "--version", "-V" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct run run = { .argv = { (char *)"tool", (char *)words[i] }, .argc = 2, .bare = true };
+
+		capture_begin(STDERR_FILENO);
+		run.status = parse_words(&run, false);
+		run.message = capture_end();
+		assert_int_equal(run.status, CLI_FAILURE);
+		assert_non_null(strstr(run.message, "unknown option '"));
+		assert_ptr_equal(run.at, words[i]);
+	}
+}
+
 static void a_failed_parse_leaves_the_value_as_it_was(void **state)
 {
 	struct run run;
@@ -424,6 +473,8 @@ int main(void)
 		TEST(an_optional_value_is_taken_only_with_an_equals_sign),
 		TEST(a_wrong_option_is_named),
 		TEST(a_wrong_value_is_named_with_its_option),
+		TEST(the_place_of_a_mistake_is_told),
+		TEST(a_bare_parser_has_no_help_and_no_version),
 		TEST(a_failed_parse_leaves_the_value_as_it_was),
 		TEST(help_is_the_table_in_two_columns),
 		TEST(version_names_tool_and_package),

@@ -336,10 +336,12 @@ static bool read_timer(const struct source *s, struct ptimer_timer *t, size_t n)
 	return true;
 }
 
+/* 0, -EEXIST after it was told, -ENOMEM. */
 static int keep_timer(const struct source *s, struct ptimer_timer *t)
 {
 	struct ptimer_table *table = s->reader->table;
 	const struct ptimer_timer *other;
+	int r;
 
 	if (table->n == table->cap) {
 		size_t cap = table->cap ? table->cap * 2 : 16;
@@ -350,33 +352,27 @@ static int keep_timer(const struct source *s, struct ptimer_timer *t)
 		table->timers = grown;
 		table->cap = cap;
 	}
-	other = ptimer_table_find(table, t->name);
-	if (other) {
+	r = pcore_map_insert(&table->names, &t->by_name, t->name, strlen(t->name));
+	if (r == 0) {
+		table->timers[table->n++] = t;
+	} else if (r == -EEXIST) {
+		other = ptimer_table_find(table, t->name);
 		mistake(s, origin(s, 0), "'%s' is there already, in '%s' on line %u", t->name, other->file, other->line);
-		ptimer_timer_free(t);
-		return 0;
 	}
-	if (pcore_map_insert(&table->names, &t->by_name, t->name, strlen(t->name)) < 0)
-		return -ENOMEM;
-	table->timers[table->n++] = t;
-	return 0;
+	return r;
 }
 
 static int add_timer(const struct source *s, size_t n, size_t len)
 {
 	struct ptimer_timer *t = new_timer(s, n, len);
-	int r = 0;
+	int r;
 
 	if (!t)
 		return -ENOMEM;
-	if (!read_timer(s, t, n)) {
-		ptimer_timer_free(t);
-		return 0;
-	}
-	r = keep_timer(s, t);
+	r = read_timer(s, t, n) ? keep_timer(s, t) : -EINVAL;
 	if (r < 0)
 		ptimer_timer_free(t);
-	return r;
+	return r == -ENOMEM ? r : 0;
 }
 
 /* ---- lines ---- */
