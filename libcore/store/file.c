@@ -32,9 +32,11 @@ int store_file_open(int dfd, const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-int store_file_read(int fd, void *buf, size_t len, uint64_t offset)
+ssize_t store_file_read_some(int fd, void *buf, size_t len, uint64_t offset)
 {
-	for (size_t done = 0; done < len;) {
+	size_t done = 0;
+
+	while (done < len) {
 		size_t n = len - done;
 		ssize_t got;
 		int r = pcore_fault("store-read", &n);
@@ -47,10 +49,17 @@ int store_file_read(int fd, void *buf, size_t len, uint64_t offset)
 		if (got < 0)
 			return -errno;
 		if (got == 0)
-			return -ENODATA;
+			break;
 		done += (size_t)got;
 	}
-	return 0;
+	return (ssize_t)done;
+}
+
+int store_file_read(int fd, void *buf, size_t len, uint64_t offset)
+{
+	ssize_t n = store_file_read_some(fd, buf, len, offset);
+
+	return n < 0 ? (int)n : (size_t)n < len ? -ENODATA : 0;
 }
 
 /* The kernel does not only refuse what goes beyond the limit, it kills for it. */

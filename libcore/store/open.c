@@ -230,6 +230,7 @@ static void store_free(struct pcore_store *s)
 		(void)munmap(s->c, sizeof(*s->c));
 	store_list_done(&s->list);
 	pcore_buf_done(&s->buf);
+	pcore_buf_done(&s->window);
 	fd_closep(&s->tail_fd);
 	fd_closep(&s->read_fd);
 	fd_closep(&s->lock_fd); /* and with it the locks */

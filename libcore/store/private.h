@@ -97,6 +97,7 @@ enum { LIST_FILE_MAX = LIST_HEADER + SEGMENTS_MAX * LIST_ENTRY };
 void store_segment_name(char name[static SEGMENT_NAME], uint64_t serial);
 int store_file_open(int dfd, const char *name, int flags); /* the descriptor or -errno */
 int store_file_read(int fd, void *buf, size_t len, uint64_t offset); /* all of it; -ENODATA when the file ends before */
+ssize_t store_file_read_some(int fd, void *buf, size_t len, uint64_t offset); /* how much of it there is */
 int store_file_write(int fd, const void *buf, size_t len, uint64_t offset); /* -EFBIG rather than SIGXFSZ */
 int store_file_sync(int fd, bool data_only);
 int store_file_allocate(int fd, uint64_t from, uint64_t to);
@@ -166,6 +167,8 @@ struct pcore_store {
 	int tail_fd, read_fd; /* segments tail_serial and read_serial, or -EBADF */
 	uint64_t tail_serial, read_serial;
 	struct pcore_buf buf; /* records on their way out */
+	struct pcore_buf window; /* of a segment, from window_at on: what was read last and does not change */
+	uint64_t window_at, read_next; /* as pcore_record.at; read_next: behind what was read last */
 };
 
 enum store_lock_byte { LOCK_OPENING, LOCK_USERS, LOCK_COMPACTION };

@@ -319,22 +319,6 @@ int pcore_store_put(struct pcore_store *s, struct pcore_record *recs, size_t n)
 
 /* ---- reading ---- */
 
-static int read_fd(struct pcore_store *s, uint64_t serial)
-{
-	struct store_header h;
-	int fd, r;
-
-	if (s->read_fd >= 0 && s->read_serial == serial)
-		return s->read_fd;
-	r = store_segment_open(s->dfd, s->list.uuid, serial, O_RDONLY, &h, &fd);
-	if (r < 0)
-		return r == -ENOENT ? -ESTALE : r;
-	fd_closep(&s->read_fd);
-	s->read_fd = fd;
-	s->read_serial = serial;
-	return fd;
-}
-
 int store_each_of(struct pcore_store *s, const struct store_segment *seg, uint64_t end, uint64_t from, pcore_store_fn *fn,
 	void *arg, struct pcore_store_found *found)
 {
@@ -389,41 +373,6 @@ int pcore_store_each(struct pcore_store *s, uint64_t from, pcore_store_fn *fn, v
 		if (i + 1 == list.n || list.seg[i + 1].first_seq > from)
 			r = store_each_of(s, &list.seg[i], list.seg[i].end, from, fn, arg, found);
 	store_list_done(&list);
-	return r;
-}
-
-int pcore_store_read(struct pcore_store *s, uint64_t at, struct pcore_buf *buf, struct pcore_record *rec)
-{
-	uint64_t serial = store_at_serial(at), offset = store_at_offset(at), size, synced;
-	uint8_t head[RECORD_HEADER];
-	size_t need;
-	int fd = read_fd(s, serial), r;
-
-	if (fd < 0)
-		return fd;
-	/* the header first: it says how much memory it takes, and the file whether that can be true */
-	r = store_file_size(fd, &size);
-	if (r == 0)
-		r = store_file_read(fd, head, sizeof(head), offset);
-	if (r == 0)
-		r = store_record_decode(head, sizeof(head), s->seed, rec, &synced, &need);
-	if (r == -EAGAIN && (offset > size || need > size - offset))
-		r = -EBADMSG;
-	pcore_buf_clear(buf);
-	if (r == 0 || r == -EAGAIN) {
-		need = (size_t)store_record_size(r == 0 ? rec->len : need - RECORD_HEADER);
-		r = pcore_buf_reserve(buf, need);
-		if (r == 0)
-			r = store_file_read(fd, buf->data, need, offset);
-		if (r == 0)
-			r = store_record_decode(buf->data, need, s->seed, rec, &synced, &need);
-	}
-	if (r == -ENODATA || r == -EAGAIN)
-		return -EBADMSG;
-	if (r == 0) {
-		buf->len = need;
-		rec->at = at;
-	}
 	return r;
 }
 
