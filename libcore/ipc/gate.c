@@ -57,15 +57,15 @@ static int take_turn(pthread_mutex_t *turn, int64_t deadline_ns)
 static int sleep_until_done(struct pcore_gate *g, const struct pcore_gate_try *t, int64_t deadline_ns)
 {
 	for (bool last = false;;) {
+		/* before anything is looked at: who wakes without the lock has changed something first */
+		uint32_t epoch = atomic_load(&g->epoch);
 		int64_t alarm;
-		uint32_t epoch;
 		int n = t->lock(t->arg);
 
 		if (n < 0)
 			return n;
 		n = t->now(t->arg);
 		g->waiting = n == -EAGAIN ? 1 : g->waiting;
-		epoch = atomic_load(&g->epoch);
 		alarm = t->alarm(t->arg, deadline_ns);
 		t->unlock(t->arg);
 		if (n != -EAGAIN)

@@ -2,7 +2,7 @@
 /*
  * gate.h - in shared memory, a place to wait at for what others do under a lock. Any of those who wait or wake may be killed.
  *
- * Whoever has to wait says so in `waiting' under the lock, remembers the epoch, unlocks and sleeps on that epoch. Whoever is
+ * Whoever has to wait remembers the epoch, says so in `waiting' under the lock, unlocks and sleeps on that epoch. Whoever is
  * about to change what is waited for calls pcore_gate_wake() under the lock, BEFORE the change counts: when it is killed
  * afterwards it has woken everybody, and they meet at the lock, which the kernel hands on; when before, nothing has changed.
  *
@@ -28,7 +28,7 @@ int pcore_gate_init(struct pcore_gate *g);
 /* With the lock: wake who sleeps at the gate, if anybody does. */
 void pcore_gate_wake(struct pcore_gate *g);
 
-/* With or without it: whoever sleeps at any of n gates looks again. */
+/* With or without it, after what they have to see: whoever sleeps at any of n gates looks again. */
 void pcore_gate_wake_all(struct pcore_gate *gates, size_t n);
 
 struct pcore_gate_try {

@@ -434,6 +434,7 @@ const struct pcore_queue_ops dq_ops = {
 	.ack = dq_ack,
 	.nack = dq_nack,
 	.touch = dq_touch,
+	.untake = dq_untake,
 	.bury = dq_set_aside,
 	.dead = dq_show_dead,
 	.revive = dq_revive,

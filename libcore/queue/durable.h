@@ -354,6 +354,7 @@ int dq_settle(struct durable *d, uint64_t seq, bool compact);
 
 int dq_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 int dq_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
+int dq_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 int dq_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
 int dq_set_aside(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
 int dq_show_dead(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);

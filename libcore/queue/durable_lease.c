@@ -44,10 +44,11 @@ int dq_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt)
 	return r < 0 ? r : dq_settle(d, seq, compact);
 }
 
-int dq_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns)
+/* counted: the attempts that the item has behind it then. */
+static int give_back(struct pcore_queue *q, uint64_t id, uint32_t attempt, uint32_t counted, int64_t delay_ns)
 {
 	struct durable *d = durable_of(q);
-	struct dq_nack n = { .id = id, .attempt = attempt };
+	struct dq_nack n = { .id = id, .attempt = counted };
 	int64_t due_ns = pcore_ns_add(pcore_now_ns(), delay_ns);
 	uint64_t seq = 0;
 	uint32_t slot;
@@ -70,6 +71,7 @@ int dq_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_
 		r = dq_append_one(d, DQ_NACK, 0, &seq);
 	if (r == 0) {
 		dq_give_back(d, slot);
+		dq_entry(d, slot)->attempt = counted & DQ_ATTEMPT_MAX;
 		if (delay_ns > 0) {
 			dq_unplace(d, slot);
 			dq_delay(d, slot, due_ns);
@@ -77,6 +79,16 @@ int dq_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_
 	}
 	dq_unlock(d);
 	return r < 0 || delay_ns == 0 ? r : dq_settle(d, seq, false);
+}
+
+int dq_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns)
+{
+	return give_back(q, id, attempt, attempt, delay_ns);
+}
+
+int dq_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt)
+{
+	return give_back(q, id, attempt, attempt - 1, 0);
 }
 
 int dq_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns)

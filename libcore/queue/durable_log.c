@@ -18,7 +18,7 @@ int dq_lock(struct durable *d)
 	(void)pthread_mutex_lock(&d->mutex);
 	r = pcore_store_begin(d->log);
 	if (r < 0) {
-		if (d->h && r == -ENOTRECOVERABLE) /* or what made it so: nobody will ever get the lock again */
+		if (d->h) /* it may be that nobody ever gets the lock again */
 			pcore_gate_wake_all(d->h->gate, DQ_GATES);
 		(void)pthread_mutex_unlock(&d->mutex);
 		return r;

@@ -38,14 +38,15 @@ static int allocate(int fd, uint64_t from, uint64_t to)
 	return r;
 }
 
-static int map(struct durable *d, uint64_t at, uint64_t len, char **ret)
+/* fresh: all of it will be written to soon, and one call is quicker than a fault for each page. */
+static int map(struct durable *d, uint64_t at, uint64_t len, bool fresh, char **ret)
 {
 	int r = pcore_fault("index-map", NULL);
 	void *p;
 
 	if (r < 0)
 		return r;
-	p = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_SHARED, d->index_fd, (off_t)at);
+	p = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_SHARED | (fresh ? MAP_POPULATE : 0), d->index_fd, (off_t)at);
 	if (p == MAP_FAILED)
 		return -errno;
 	*ret = p;
@@ -55,7 +56,7 @@ static int map(struct durable *d, uint64_t at, uint64_t len, char **ret)
 static int map_header(struct durable *d)
 {
 	char *p = NULL;
-	int r = map(d, 0, HEADER_SIZE, &p);
+	int r = map(d, 0, HEADER_SIZE, false, &p);
 
 	if (r < 0)
 		return r;
@@ -153,7 +154,7 @@ void dq_memory_close(struct durable *d)
 	fd_closep(&d->index_fd);
 }
 
-static int map_extent(struct durable *d, enum dq_area area, uint32_t n)
+static int map_extent(struct durable *d, enum dq_area area, uint32_t n, bool fresh)
 {
 	uint32_t have = d->n_chunks[area];
 	char **more = realloc(d->chunk[area], ((size_t)have + n) * sizeof(*more));
@@ -163,7 +164,7 @@ static int map_extent(struct durable *d, enum dq_area area, uint32_t n)
 	if (!more)
 		return -ENOMEM;
 	d->chunk[area] = more;
-	r = map(d, d->mapped, (uint64_t)n * DQ_CHUNK, &p);
+	r = map(d, d->mapped, (uint64_t)n * DQ_CHUNK, fresh, &p);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < n; i++)
@@ -174,7 +175,7 @@ static int map_extent(struct durable *d, enum dq_area area, uint32_t n)
 	return 0;
 }
 
-int dq_memory_follow(struct durable *d)
+static int follow(struct durable *d, bool fresh)
 {
 	int r = 0;
 
@@ -182,9 +183,14 @@ int dq_memory_follow(struct durable *d)
 		uint32_t e = d->h->extent[d->n_extents];
 
 		assert(e >> 28 < DQ_AREAS);
-		r = map_extent(d, (enum dq_area)(e >> 28), e & ((1U << 28) - 1));
+		r = map_extent(d, (enum dq_area)(e >> 28), e & ((1U << 28) - 1), fresh);
 	}
 	return r;
+}
+
+int dq_memory_follow(struct durable *d)
+{
+	return follow(d, false);
 }
 
 int dq_reserve(struct durable *d, enum dq_area area, uint64_t n, size_t size)
@@ -201,7 +207,7 @@ int dq_reserve(struct durable *d, enum dq_area area, uint64_t n, size_t size)
 			return r;
 		h->file_size += (uint64_t)more * DQ_CHUNK;
 		h->extent[h->n_extents++] = (uint32_t)area << 28 | more;
-		r = dq_memory_follow(d);
+		r = follow(d, more > 1); /* the first ones are for queues that may stay small */
 		if (r < 0)
 			return r;
 	}

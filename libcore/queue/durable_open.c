@@ -220,14 +220,17 @@ static int remove_directory(int dfd, const char *name)
 	return r < 0 ? r : unlinkat(dfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-/* NAME.what.PID: where nobody looks for it. */
-static int beside(char path[static PATH_MAX], const char *name, const char *what)
+/* NAME.what.TID: where nobody looks for it. One who was killed may have left something there. */
+static int beside(char path[static PATH_MAX], int dfd, const char *name, const char *what)
 {
 	size_t len = strlen(name);
 
 	while (len > 1 && name[len - 1] == '/')
 		len--;
-	return snprintf(path, PATH_MAX, "%.*s.%s.%d", (int)len, name, what, (int)getpid()) < PATH_MAX ? 0 : -ENAMETOOLONG;
+	if (snprintf(path, PATH_MAX, "%.*s.%s.%d", (int)len, name, what, (int)gettid()) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	(void)remove_directory(dfd, path);
+	return 0;
 }
 
 static int make(int dfd, const char *path, const struct dq_meta *meta)
@@ -256,12 +259,13 @@ int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_que
 	struct stat st;
 	int r = complete(spec, &meta);
 
-	if (r == 0)
-		r = beside(path, name, "new");
 	if (r < 0)
 		return r;
 	if (fstatat(dfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
+	r = beside(path, dfd, name, "new");
+	if (r < 0)
+		return r;
 	r = make(dfd, path, &meta);
 	if (r == 0 && renameat(dfd, path, dfd, name) < 0)
 		r = errno == ENOTEMPTY || errno == ENOTDIR ? -EEXIST : -errno;
@@ -284,7 +288,7 @@ int pcore_queue_durable_remove(int dfd, const char *name)
 		return r;
 	r = each_file(dfd, name, false);
 	if (r == 0)
-		r = beside(path, name, "gone");
+		r = beside(path, dfd, name, "gone");
 	if (r == 0 && renameat(dfd, name, dfd, path) < 0)
 		r = -errno;
 	if (r == 0)

@@ -22,7 +22,10 @@ int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec 
 
 static int open_there(struct pcore_queue **ret, int dfd, const char *name)
 {
-	return is_directory(dfd, name) ? pcore_queue_durable_open(ret, dfd, name) : pcore_queue_memory_open(ret, dfd, name);
+	int r = is_directory(dfd, name) ? -EBADMSG : pcore_queue_memory_open(ret, dfd, name);
+
+	/* it may have been made meanwhile */
+	return r == -EBADMSG && is_directory(dfd, name) ? pcore_queue_durable_open(ret, dfd, name) : r;
 }
 
 int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec)

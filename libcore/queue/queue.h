@@ -105,8 +105,8 @@ int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int6
 int pcore_queue_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 
 /* End a lease by setting the item aside, among the dead, for a reason (cut at PCORE_REASON_MAX bytes). Dead items keep their
- * place in the queue's limits and their key; join does not wait for them, and a closed queue is drained in spite of them. As
- * ack. */
+ * place in the queue's limits and their key (in a memory queue the reason counts in max_bytes as well); join does not wait
+ * for them, and a closed queue is drained in spite of them. As ack. */
 int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
 
 /* The dead item with the smallest id above `after': 1, 0 when there is none, -errno. Its bytes are appended to buf. */

@@ -41,9 +41,8 @@ struct history {
 
 struct table {
 	_Atomic uint64_t moved;
-	_Atomic uint32_t clock;
+	_Atomic uint32_t clock, lives;
 	_Atomic uint32_t torn, twice, wrong;
-	_Atomic bool stop;
 	_Atomic bool unsure[WORKERS];	  /* between a get and the note of it */
 	_Atomic uint32_t put[LIVES_MAX];  /* so many of this life's items are in for sure */
 	struct history items[];		  /* [life][number] */
@@ -91,16 +90,16 @@ static void fill(unsigned char *data, struct mark m)
 		data[i] = (unsigned char)(m.life * 7 + m.number * 13 + i);
 }
 
-_Noreturn static void put_items(uint32_t life)
+/* The items of one life. 0, or what ended it. */
+static int put_a_life(struct pcore_queue *q, uint32_t life)
 {
 	static unsigned char data[BATCH][LEN_MAX];
-	struct pcore_queue *q = open_queue();
 	struct pcore_item items[BATCH];
 	char keys[BATCH][32];
-	int r = 0;
 
-	for (uint32_t next = 0; next < PER_LIFE && !atomic_load(&t->stop);) {
+	for (uint32_t next = 0; next < PER_LIFE;) {
 		uint32_t n = 1 + rnd(BATCH);
+		int r;
 
 		n = n < PER_LIFE - next ? n : PER_LIFE - next;
 		for (uint32_t i = 0; i < n; i++) {
@@ -115,15 +114,24 @@ _Noreturn static void put_items(uint32_t life)
 		}
 		r = pcore_queue_put(q, items, n, rnd(2), INT64_MAX);
 		if (r < 1)
-			break;
+			return r;
 		next += (uint32_t)r;
 		atomic_store(&t->put[life], next);
 		atomic_fetch_add(&t->moved, 1);
 	}
-	if (r < 0 && r != -ESHUTDOWN)
-		wrong("put", r);
-	pcore_queue_free(q);
-	_exit(0);
+	return 0;
+}
+
+/* Until it is killed. */
+static void put_items(void)
+{
+	struct pcore_queue *q = open_queue();
+	uint32_t life = atomic_fetch_add(&t->lives, 1);
+	int r = 0;
+
+	for (; r == 0 && life < LIVES_MAX; life = atomic_fetch_add(&t->lives, 1))
+		r = put_a_life(q, life);
+	wrong("put", r);
 }
 
 /* Its history, or NULL when it is torn. */
@@ -145,16 +153,16 @@ static struct history *look_at(const struct pcore_item *item)
 
 static void end_lease(struct pcore_queue *q, const struct pcore_item *item, struct history *h)
 {
-	uint32_t what = rnd(16);
+	uint32_t what = rnd(32);
 	int r;
 
-	if (what == 0)
+	if (what == 0 || what == 2)
 		r = pcore_queue_nack(q, item->id, item->attempt, rnd(2) ? NS_PER_MS : 0);
 	else if (what == 1)
 		r = pcore_queue_bury(q, item->id, item->attempt, "so it is", 8);
 	else
 		r = pcore_queue_ack(q, item->id, item->attempt);
-	if (what > 1 && r == 0)
+	if (what > 2 && r == 0)
 		atomic_store(&h->done_at, atomic_fetch_add(&t->clock, 1));
 	if (r < 0 && r != -ENOENT && r != -ESTALE) /* its time may have been up */
 		wrong("the end of a lease", r);
@@ -211,8 +219,8 @@ static void take_until_over(unsigned worker, bool lease)
 		atomic_store(&t->unsure[worker], false);
 		if (n < 0)
 			break;
-		if (lease && rnd(4) == 0)
-			revive_one(q, &buf);
+		if (lease)
+			revive_one(q, &buf); /* more than are buried, or the queue would be full of them */
 		if (rnd(100) == 0)
 			(void)dq_compact(container_of(q, struct durable, queue));
 	}
@@ -222,7 +230,7 @@ static void take_until_over(unsigned worker, bool lease)
 	pcore_queue_free(q);
 }
 
-static pid_t start(unsigned worker, uint32_t *lives)
+static pid_t start(unsigned worker)
 {
 	uint64_t seed = (uint64_t)rnd(UINT32_MAX) << 32 | rnd(UINT32_MAX) | 1;
 	pid_t parent = getpid(), pid = fork();
@@ -235,16 +243,16 @@ static pid_t start(unsigned worker, uint32_t *lives)
 		if (getppid() != parent)
 			_exit(0);
 		if (worker < PUTTERS)
-			put_items(*lives);
-		take_until_over(worker, leases_only || worker >= PUTTERS + TAKERS);
+			put_items();
+		else
+			take_until_over(worker, leases_only || worker >= PUTTERS + TAKERS);
 		_exit(0);
 	}
-	*lives += worker < PUTTERS;
 	return pid;
 }
 
 struct outcome {
-	uint32_t lives, lost_max, stuck;
+	uint32_t lost_max, stuck;
 	uint64_t lost, recoveries;
 	struct pcore_queue_stat stat;
 };
@@ -276,13 +284,13 @@ static void kill_a_round(uint32_t *kills, struct outcome *o)
 	pid_t pids[WORKERS];
 
 	for (unsigned i = 0; i < WORKERS; i++)
-		pids[i] = start(i, &o->lives);
+		pids[i] = start(i);
 	for (unsigned n = 0; n < KILLS_A_ROUND && *kills > 0 && !o->stuck; n++, --*kills) {
 		unsigned victim = rnd(WORKERS);
 
 		(void)nanosleep(&(struct timespec){ .tv_nsec = (long)rnd(3000) * 1000 }, NULL);
 		end(pids[victim], victim, o);
-		pids[victim] = start(victim, &o->lives);
+		pids[victim] = start(victim);
 		o->stuck += !wait_for_move(&moved);
 	}
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -315,7 +323,7 @@ static void drain(struct outcome *o)
 
 static void count(struct outcome *o)
 {
-	for (uint32_t life = 0; life < o->lives; life++)
+	for (uint32_t life = 0; life < t->lives && life < LIVES_MAX; life++)
 		for (uint32_t n = 0; n < t->put[life]; n++)
 			o->lost += t->items[(size_t)life * PER_LIFE + n].seen == 0;
 }

@@ -3,6 +3,7 @@
  * durable.c - tests of the durable queue: what survives, what is told, what fails and how.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -798,6 +799,25 @@ static void a_removed_queue_is_over_for_its_users(void **state)
 	close_it();
 }
 
+static void what_a_killed_maker_left_is_in_nobodys_way(void **state)
+{
+	char name[32];
+
+	(void)state;
+	for (const char *what = "new"; what; what = what[0] == 'n' ? "gone" : NULL) {
+		open_it(&(struct pcore_queue_spec){ .durable = true, .order = PCORE_LIFO });
+		put("of another one");
+		close_it();
+		snprintf(name, sizeof(name), "q.%s.%d", what, (int)gettid());
+		assert_int_equal(renameat(dfd, "q", dfd, name), 0);
+		open_it(&plain);
+		assert_int_equal(stat_now().spec.order, PCORE_FIFO);
+		assert_int_equal(stat_now().ready, 0);
+		end();
+		assert_int_equal(faccessat(dfd, name, F_OK, 0), -1);
+	}
+}
+
 static void a_newer_major_version_is_refused(void **state)
 {
 	struct pcore_record rec = { .type = DQ_META, .len = DQ_META_SIZE };
@@ -1013,6 +1033,40 @@ static void a_full_disk_refuses_puts_and_takes_acks(void **state)
 	end();
 }
 
+static void wait_for_long(void)
+{
+	struct pcore_queue *mine = NULL;
+	struct pcore_item item;
+
+	if (pcore_queue_open(&mine, dfd, "q", NULL) < 0)
+		_exit(1);
+	(void)pcore_queue_get(mine, &item, 1, &gone, &buf, pcore_now_ns() + 20 * NS_PER_S);
+	_exit(2);
+}
+
+static void who_waits_syncs_what_others_have_put(void **state)
+{
+	struct pcore_store_stat s;
+	int64_t start;
+	pid_t pid;
+
+	(void)state;
+	open_it(&(struct pcore_queue_spec){ .durable = true, .sync = PCORE_QUEUE_INTERVAL, .interval_ns = 200 * NS_PER_MS });
+	assert_int_equal(put_item((struct pcore_item){ .delay_ns = INT64_MAX }, "never", false), 1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		wait_for_long();
+	start = pcore_now_ns();
+	do
+		assert_int_equal(pcore_store_stat(durable_of(q)->log, &s), 0);
+	while (s.durable_seq < s.last_seq && pcore_now_ns() - start < 10 * NS_PER_S);
+	assert_int_equal(s.durable_seq, s.last_seq);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	end();
+}
+
 /* ---- memory ---- */
 
 static void an_item_takes_at_most_forty_bytes_of_memory(void **state)
@@ -1100,7 +1154,7 @@ static void records_have_the_bytes_of_the_manual(void **state)
 	static const unsigned char lease_bytes[] = { 0x01, 0, 0, 0, 0, 0, 0, 0, 0x00, 0xca, 0x9a, 0x3b, 0, 0, 0, 0, 0x00, 0xca, 0x9a,
 		0x3b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x03, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0 };
 	struct dq_put p = { .id = 3, .replaces = 2, .priority = 7, .key = "k", .key_len = 1, .data = "alpha", .len = 5 };
-	struct dq_lease l = { .session = 1, .due_ns = NS_PER_S, .lease_ns = NS_PER_S };
+	struct dq_lease l = { .boot = 1, .due_ns = NS_PER_S, .lease_ns = NS_PER_S };
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 
 	(void)state;
@@ -1139,10 +1193,12 @@ int main(void)
 		TEST(records_of_a_newer_minor_version_are_passed_over),
 		TEST(what_is_no_queue_is_refused_and_stays),
 		TEST(a_removed_queue_is_over_for_its_users),
+		TEST(what_a_killed_maker_left_is_in_nobodys_way),
 		TEST(a_newer_major_version_is_refused),
 		TEST(whatever_fails_nothing_acknowledged_is_lost),
 		TEST(a_failed_sync_wakes_and_fails_everybody),
 		TEST(a_full_disk_refuses_puts_and_takes_acks),
+		TEST(who_waits_syncs_what_others_have_put),
 		TEST(version_1_0_is_read),
 		TEST(records_have_the_bytes_of_the_manual),
 		TEST(an_item_takes_at_most_forty_bytes_of_memory),

@@ -276,6 +276,25 @@ static void a_lease_ends_by_ack_nack_or_time(void **state)
 	end();
 }
 
+static void an_untaken_item_was_never_leased(void **state)
+{
+	struct pcore_item item;
+
+	(void)state;
+	make((struct pcore_queue_spec){ .order = PCORE_FIFO });
+	put("a");
+	put("b");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_string_equal(get(&leased, &item), "a");
+		assert_int_equal(item.attempt, 1);
+		assert_int_equal(pcore_queue_untake(q, item.id, item.attempt), 0);
+	}
+	assert_int_equal(pcore_queue_untake(q, item.id, item.attempt), -ENOENT);
+	assert_int_equal(stat_now().ready, 2);
+	assert_int_equal(stat_now().leased, 0);
+	end();
+}
+
 static void a_touched_lease_lasts_longer(void **state)
 {
 	struct pcore_take how = { .lease = true, .lease_ns = 50 * NS_PER_MS };
@@ -505,6 +524,98 @@ static void who_waits_sees_the_end(void **state)
 	end();
 }
 
+enum { THREADS = 4, PER_THREAD = 500 };
+
+static _Atomic uint64_t sum;
+
+static void *put_from_a_thread(void *arg)
+{
+	for (uint32_t i = 0; i < PER_THREAD; i++) {
+		uint32_t number = *(uint32_t *)arg * PER_THREAD + i;
+		struct pcore_item item = { .data = &number, .len = sizeof(number) };
+
+		if (pcore_queue_put(q, &item, 1, false, INT64_MAX) != 1)
+			return arg;
+	}
+	return NULL;
+}
+
+static void *take_in_a_thread(void *arg)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct pcore_item items[4];
+	int n;
+
+	while ((n = pcore_queue_get(q, items, 4, *(uint32_t *)arg % 2 ? &gone : &leased, &b, INT64_MAX)) > 0) {
+		for (int i = 0; i < n; i++) {
+			uint32_t number;
+
+			memcpy(&number, items[i].data, sizeof(number));
+			atomic_fetch_add(&sum, number + 1);
+			if (*(uint32_t *)arg % 2 == 0 && pcore_queue_ack(q, items[i].id, items[i].attempt) != 0)
+				n = 0;
+		}
+		b.len = 0;
+	}
+	pcore_buf_done(&b);
+	return n == -ESHUTDOWN ? NULL : arg;
+}
+
+static void threads_share_a_handle(void **state)
+{
+	uint64_t all = (uint64_t)THREADS * PER_THREAD;
+	pthread_t putter[THREADS], taker[THREADS];
+	uint32_t number[THREADS];
+	void *failed;
+
+	(void)state;
+	make((struct pcore_queue_spec){ .max_items = 50 });
+	atomic_store(&sum, 0);
+	for (uint32_t i = 0; i < THREADS; i++) {
+		number[i] = i;
+		assert_int_equal(pthread_create(&putter[i], NULL, put_from_a_thread, &number[i]), 0);
+		assert_int_equal(pthread_create(&taker[i], NULL, take_in_a_thread, &number[i]), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(putter[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_int_equal(pcore_queue_close(q, false), 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(taker[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_int_equal(atomic_load(&sum), all * (all + 1) / 2);
+	end();
+}
+
+static void ready(struct pcore_queue_watch *w, int res)
+{
+	assert_int_equal(res, 0);
+	pcore_queue_watch_stop(w);
+}
+
+static void a_loop_waits_for_it(void **state)
+{
+	struct pcore_queue_watch w = { .ready = ready };
+	struct pcore_loop *lp = NULL;
+
+	(void)state;
+	make((struct pcore_queue_spec){ 0 });
+	assert_int_equal(pcore_loop_new(&lp, PCORE_LOOP_AUTO), 0);
+	assert_int_equal(pcore_queue_watch_start(&w, lp, q), 0);
+	put("a");
+	assert_int_equal(pcore_loop_run(lp), 0);
+	assert_string_equal(take(), "a");
+	for (int i = 0; i < 20; i++) { /* and need not wait to the end */
+		assert_int_equal(pcore_queue_watch_start(&w, lp, q), 0);
+		pcore_queue_watch_stop(&w);
+		assert_int_equal(pcore_loop_run(lp), 0);
+	}
+	pcore_loop_free(lp);
+	end();
+}
+
 /* ---- the dead ---- */
 
 static void bury_one(const char *text, const char *reason, struct pcore_item *ret)
@@ -530,7 +641,7 @@ static void a_dead_item_is_set_aside_with_its_reason(void **state)
 	bury_one("a", "exit 1", &item);
 	bury_one("b", "", &item);
 	assert_int_equal(stat_now().dead, 2);
-	assert_int_equal(stat_now().bytes, 2);
+	assert_int_equal(stat_now().bytes, durable ? 2 : 2 + strlen("exit 1"));
 	assert_int_equal(stat_now().ready + stat_now().leased + stat_now().delayed, 0);
 	assert_string_equal(take(), "nothing");
 	assert_int_equal(pcore_queue_join(q, 0), 0);
@@ -617,6 +728,7 @@ int main(void)
 		TEST(many_keys_are_told_apart),
 		TEST(a_delayed_item_comes_when_it_is_due),
 		TEST(a_lease_ends_by_ack_nack_or_time),
+		TEST(an_untaken_item_was_never_leased),
 		TEST(a_touched_lease_lasts_longer),
 		TEST(an_item_given_back_with_a_delay_waits),
 		TEST(what_comes_back_comes_before_what_was_put_later),
@@ -627,8 +739,8 @@ int main(void)
 		TEST(processes_wait_for_each_other),
 		TEST(a_join_ends_with_the_last_ack),
 		TEST(who_waits_sees_the_end),
-	};
-	const struct CMUnitTest of_the_dead[] = {
+		TEST(threads_share_a_handle),
+		TEST(a_loop_waits_for_it),
 		TEST(a_dead_item_is_set_aside_with_its_reason),
 		TEST(a_dead_item_is_revived_or_discarded),
 		TEST(a_key_of_a_dead_item_is_in_use),
@@ -641,7 +753,6 @@ int main(void)
 	dfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = cmocka_run_group_tests_name("memory", alike, begin_memory, NULL);
 	r += cmocka_run_group_tests_name("durable", alike, begin_durable, NULL);
-	r += cmocka_run_group_tests_name("durable, the dead", of_the_dead, begin_durable, NULL);
 	close(dfd);
 	return rmdir(dir) < 0 ? 1 : r;
 }

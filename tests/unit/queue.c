@@ -3,6 +3,9 @@
  * queue.c - tests of libcore/queue: what it adds to the ring, and a waiting get as part of a loop.
  */
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -190,6 +193,121 @@ static void one_loop_waits_for_several_queues(void **state)
 	pcore_loop_free(lp);
 }
 
+/* A pipe, a socket, a process or a queue, and the descriptor that makes it ready. */
+struct thing {
+	struct pcore_op op;
+	struct pcore_queue_watch watch;
+	struct pcore_queue *q;
+	struct pcore_exit exit;
+	int fds[2];
+	unsigned told;
+};
+
+static void thing_is_ready(struct pcore_op *op, int res)
+{
+	assert_true(res >= 0);
+	container_of(op, struct thing, op)->told++;
+}
+
+static void thing_has_an_item(struct pcore_queue_watch *w, int res)
+{
+	assert_int_equal(res, 0);
+	container_of(w, struct thing, watch)->told++;
+	pcore_queue_watch_stop(w);
+}
+
+/* A process that ends when something comes through fds[1]; fds[0] stands for it. */
+static void make_process(struct thing *t)
+{
+	int hold[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(read(hold[0], &c, 1) == 1 ? 0 : 1);
+	close(hold[0]);
+	t->fds[0] = (int)syscall(SYS_pidfd_open, pid, 0);
+	t->fds[1] = hold[1];
+	assert_true(t->fds[0] >= 0);
+}
+
+static void make_thing(struct pcore_loop *lp, struct thing *t, size_t i)
+{
+	char name[8];
+
+	*t = (struct thing){ .op = { .done = thing_is_ready }, .watch = { .ready = thing_has_an_item }, .fds = { -EBADF, -EBADF } };
+	snprintf(name, sizeof(name), "q%zu", i);
+	switch (i % 4) {
+	case 0:
+		assert_int_equal(pipe2(t->fds, O_CLOEXEC), 0);
+		assert_int_equal(pcore_op_poll(lp, &t->op, t->fds[0], POLLIN), 0);
+		break;
+	case 1:
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, t->fds), 0);
+		assert_int_equal(pcore_op_poll(lp, &t->op, t->fds[0], POLLIN), 0);
+		break;
+	case 2:
+		make_process(t);
+		assert_int_equal(pcore_op_exit(lp, &t->op, t->fds[0], &t->exit, false), 0);
+		break;
+	default:
+		t->q = open_queue(name, &any);
+		assert_int_equal(pcore_queue_watch_start(&t->watch, lp, t->q), 0);
+		break;
+	}
+}
+
+static void make_ready(struct thing *t)
+{
+	if (t->q)
+		put(t->q, "x");
+	else
+		assert_int_equal(write(t->fds[1], "x", 1), 1);
+}
+
+static void end_thing(struct thing *t, size_t i)
+{
+	char name[8];
+
+	snprintf(name, sizeof(name), "q%zu", i);
+	for (size_t k = 0; k < 2; k++)
+		if (t->fds[k] >= 0)
+			close(t->fds[k]);
+	pcore_queue_free(t->q);
+	if (t->q)
+		assert_int_equal(pcore_queue_remove(dfd, name), 0);
+}
+
+static void one_loop_tells_which_of_many_things_are_ready(void **state)
+{
+	enum { THINGS = 64 };
+	static struct thing things[THINGS];
+	struct pcore_loop *lp = make_loop();
+	unsigned told = 0;
+
+	(void)state;
+	for (size_t i = 0; i < THINGS; i++)
+		make_thing(lp, &things[i], i);
+	assert_int_equal(pcore_loop_turn(lp, false), 0);
+	for (size_t n = 0; n < THINGS; n++) {
+		size_t i = n * 37 % THINGS;
+
+		make_ready(&things[i]);
+		while (things[i].told == 0)
+			assert_true(pcore_loop_turn(lp, true) >= 0);
+		for (size_t k = told = 0; k < THINGS; k++)
+			told += things[k].told;
+		assert_int_equal(told, n + 1);
+	}
+	assert_int_equal(pcore_loop_run(lp), 0);
+	for (size_t i = 0; i < THINGS; i++)
+		end_thing(&things[i], i);
+	pcore_loop_free(lp);
+}
+
 static void never(struct pcore_queue_watch *w, int res)
 {
 	(void)w;
@@ -220,6 +338,7 @@ int main(void)
 		TEST(put_all_tells_how_many_are_in),
 		TEST(a_lease_ends_with_its_holder),
 		TEST(one_loop_waits_for_several_queues),
+		TEST(one_loop_tells_which_of_many_things_are_ready),
 		TEST(a_watch_that_waits_can_be_stopped),
 	};
 	int r;
