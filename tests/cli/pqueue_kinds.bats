@@ -84,7 +84,7 @@ teardown() { common_teardown; }
 	run -124 pqueue put --timeout 0.2 q 7
 	took "$from" 200 1500
 	started pid pqueue put q 7
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	[ "$(pqueue get q)" = 1 ]
 	ends 0 $pid
 	[ "$(pqueue get --all q)" = "$(seq 2 7)" ]
@@ -113,7 +113,7 @@ teardown() { common_teardown; }
 	run -124 pqueue get --timeout 0.2 q
 	took "$from" 200 1500
 	started pid pqueue get q >out
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	pqueue put q x
 	ends 0 $pid
 	[ "$(cat out)" = x ]
@@ -122,7 +122,7 @@ teardown() { common_teardown; }
 @test "waiting costs no CPU" {
 	pqueue create q
 	started pid pqueue get q
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	before=$(awk '{ print $14 + $15 }' /proc/$pid/stat)
 	run -124 pqueue get --timeout 1.5 q
 	[ "$(awk '{ print $14 + $15 }' /proc/$pid/stat)" -le $((before + 1)) ]
@@ -133,7 +133,7 @@ teardown() { common_teardown; }
 @test "get -n waits for each of its items and --all takes what is there" {
 	pqueue put q 1 2
 	started pid pqueue get -n 3 q >out
-	wait_for 5 lines_are out 2
+	wait_for 10 lines_are out 2
 	pqueue put q 3 4
 	ends 0 $pid
 	[ "$(cat out)" = $'1\n2\n3' ]
@@ -164,7 +164,7 @@ teardown() { common_teardown; }
 	pqueue put q x
 	[ "$(pqueue get q)" = x ]
 	started pid pqueue get --follow late >out
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	pqueue put --close late y
 	ends 0 $pid
 	[ "$(cat out)" = y ]
@@ -230,7 +230,7 @@ teardown() { common_teardown; }
 	pqueue create q
 	from=$(now_ms)
 	started pid pqueue get --timeout 10 q >out
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	pqueue put --delay 0.3 q late
 	ends 0 $pid
 	[ "$(cat out)" = late ]
@@ -324,7 +324,7 @@ teardown() { common_teardown; }
 	pqueue join q
 	pqueue put q a b
 	started pid pqueue join q
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	[ "$(pqueue get q)" = a ]
 	pqueue get --lease 30 q
 	run -124 pqueue join --timeout 0.2 q
@@ -354,7 +354,7 @@ teardown() { common_teardown; }
 	pqueue create --max 1 q
 	for i in 1 2 3; do started "g$i" pqueue get q; done
 	started follower pqueue get --follow q
-	for p in g1 g2 g3 follower; do wait_for 5 waits "${!p}"; done
+	for p in g1 g2 g3 follower; do wait_for 10 waits "${!p}"; done
 	pqueue close q
 	for p in g1 g2 g3; do ends 3 "${!p}"; done
 	ends 0 "$follower"
@@ -362,7 +362,7 @@ teardown() { common_teardown; }
 	pqueue create --max 1 full
 	pqueue put full x
 	for i in 1 2 3; do started "p$i" pqueue put full y; done
-	for p in p1 p2 p3; do wait_for 5 waits "${!p}"; done
+	for p in p1 p2 p3; do wait_for 10 waits "${!p}"; done
 	pqueue close full
 	for p in p1 p2 p3; do ends 3 "${!p}" 2>/dev/null; done
 }
@@ -371,7 +371,7 @@ teardown() { common_teardown; }
 	pqueue put --close q a
 	pqueue get --lease 30 q
 	started pid pqueue get --follow q >out
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	pqueue nack q 1.1
 	ends 0 $pid
 	[ "$(cat out)" = a ]
@@ -390,7 +390,7 @@ teardown() { common_teardown; }
 @test "rm removes a queue and ends those who use it" {
 	pqueue create q
 	started pid pqueue get --follow q
-	wait_for 5 waits $pid
+	wait_for 10 waits $pid
 	pqueue rm q
 	ends 0 $pid
 	run -1 pqueue len q
@@ -436,9 +436,9 @@ teardown() { common_teardown; }
 @test "a reader that leaves ends a get without a word" {
 	pqueue put q 1 2 3
 	started pid pqueue get --follow q > >(head -n 1 >out) 2>err
-	wait_for 5 nonempty out
+	wait_for 10 nonempty out
 	pqueue put q 4
-	wait_for 5 gone $pid
+	wait_for 10 gone $pid
 	ends 141 $pid
 	[ ! -s err ]
 }
@@ -447,8 +447,8 @@ teardown() { common_teardown; }
 	pqueue create q
 	started dead pqueue get q
 	started other pqueue get q >out
-	wait_for 5 waits "$dead"
-	wait_for 5 waits "$other"
+	wait_for 10 waits "$dead"
+	wait_for 10 waits "$other"
 	kill -KILL "$dead"
 	ends 137 "$dead"
 	pqueue put q x

@@ -332,7 +332,5 @@ int pqueue_repair(struct pqueue_opts *o)
 		(void)cli_error("cannot copy to '%s': it exists", o->copy_to);
 		return CLI_NO;
 	}
-	if (error == -EBUSY)
-		return cli_error("cannot repair '%s': somebody uses it", o->name);
 	return error < 0 ? pqueue_error("repair", o->name, error) : print_repaired(o, &repaired);
 }
