@@ -669,3 +669,35 @@ no_events() { [ -z "$(ptimer list --json q)" ]; }
 	run -0 "${as_user[@]}" ptimer cancel a
 	leaves_nothing
 }
+
+@test "nonsense, another version and another user are refused, and those who hang keep nobody waiting" {
+	local hanging
+	need_root
+	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
+	chmod 755 "$scratch"
+	export PCORE_RUNTIME_DIR=$scratch/rt
+	socket=$scratch/rt/timers/a/socket
+	PATH="$PCORE_BUILD/helpers:$PATH"
+	run -0 ptimer every 1h --detach=a
+	run -0 timeout 5 poolwire "$socket" '0000000a 01 00000001 00000001 00'
+	[[ $output == *41000000000100 ]] # an answer of 0 without a text
+	run -0 timeout 5 poolwire "$socket" '0000000a 01 00000002 00000001 00'
+	[[ $output == ????????414c* ]] # 76
+	run -0 timeout 5 poolwire "$socket" '00000005 04 00000001'
+	[[ $output == ????????417d* ]] # 125
+	run -0 timeout 5 poolwire "$socket" 'ffffffff'
+	[ -z "$output" ]
+	install -m 755 "$PCORE_BUILD/helpers/poolwire" "$scratch/"
+	chmod 755 "$scratch"/rt "$scratch"/rt/timers "$scratch"/rt/timers/a
+	chmod 777 "$socket"
+	run -0 timeout 5 setpriv --reuid=65534 --regid=65534 --clear-groups "$scratch"/poolwire "$socket" '0000000a 01 00000001 00000001 00'
+	[[ $output == ????????414d* ]] # 77
+	chmod 700 "$scratch"/rt "$scratch"/rt/timers "$scratch"/rt/timers/a
+	for _ in {1..40}; do poolwire -w "$socket" 0000 3>&- & done
+	run -0 timeout 10 ptimer list --json a
+	[ "${#lines[@]}" = 1 ]
+	mapfile -t hanging < <(jobs -p)
+	kill "${hanging[@]}"
+	wait || true
+	run -0 ptimer cancel a
+}

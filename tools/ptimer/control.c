@@ -20,7 +20,7 @@
 
 #define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
 
-enum { CONNS_MAX = 16, READ_SIZE = 16 * 1024, TEXT_MAX = 256 };
+enum { CONNS_MAX = 256, READ_SIZE = 4 * 1024, TEXT_MAX = 256 };
 
 struct conn {
 	struct control *control;
