@@ -2,7 +2,7 @@
 /*
  * heap.h - an intrusive 4-ary min-heap whose elements know their index, so that any of them can be removed.
  *
- * The heap owns its array of pointers and never the elements. Equal keys come out in the order they went in
+ * The heap owns its array and never the elements. Equal keys come out in the order they went in
  * (each insertion takes the next sequence number).
  */
 #ifndef PCORE_BASE_HEAP_H
@@ -18,8 +18,14 @@ struct pcore_heap_node {
 	size_t index; /* position + 1; 0: in no heap */
 };
 
+/* The key stands beside the pointer, so that comparing does not fetch the elements. */
+struct pcore_heap_slot {
+	int64_t key;
+	struct pcore_heap_node *node;
+};
+
 struct pcore_heap {
-	struct pcore_heap_node **nodes;
+	struct pcore_heap_slot *slots;
 	size_t len, cap;
 	uint64_t next_seq;
 };
@@ -38,7 +44,7 @@ void pcore_heap_remove(struct pcore_heap *h, struct pcore_heap_node *node);
 /* The least element, or NULL. It stays in the heap. */
 static inline struct pcore_heap_node *pcore_heap_top(const struct pcore_heap *h)
 {
-	return h->len ? h->nodes[0] : NULL;
+	return h->len ? h->slots[0].node : NULL;
 }
 
 static inline bool pcore_heap_linked(const struct pcore_heap_node *node)

@@ -21,6 +21,9 @@
 
 enum { RW_LEN_MAX = 1 << 30 };
 
+/* So many expired timers are delivered in one go: more would have left the cache before their turn. */
+enum { EXPIRED_MAX = 256 };
+
 /*
  * How long until the next attempt where nothing tells when one would succeed: to reap a dead child
  * that a tracer has not released yet (its pidfd is readable all the while), and to connect to a
@@ -284,11 +287,11 @@ static void collect_timers(struct pcore_loop *lp)
 		struct pcore_heap *heap = &lp->timers[c];
 		struct pcore_heap_node *top = pcore_heap_top(heap);
 		int64_t now = lp->now;
+		unsigned n = 0;
 
 		if (top && c != PCORE_CLOCK_MONOTONIC)
 			now = pcore_clock_ns(pcore_loop_clocks[c]);
-		for (; top && top->key != INT64_MAX && top->key <= now;
-			top = pcore_heap_top(heap)) {
+		for (; top && top->key != INT64_MAX && top->key <= now && n < EXPIRED_MAX; top = pcore_heap_top(heap), n++) {
 			struct pcore_op *op = container_of(top, struct pcore_op, heap);
 
 			pcore_heap_remove(heap, top);

@@ -86,7 +86,7 @@ static void any_element_can_be_removed(void **state)
 		if (next_random(&seed) % 2)
 			pcore_heap_remove(&h, &nodes[i]);
 	for (size_t i = 0; i < h.len; i++)
-		assert_int_equal(h.nodes[i]->index, i + 1);
+		assert_int_equal(h.slots[i].node->index, i + 1);
 	for (size_t i = 0; i < MANY; i++)
 		left += pcore_heap_linked(&nodes[i]);
 	assert_int_equal(left, h.len);
