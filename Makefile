@@ -23,7 +23,7 @@ LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool que
 CLI_SRC := $(wildcard tools/cli/*.c)
 MAP_SRC := $(wildcard tools/map/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
-HELPERS := $(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c))
+HELPERS := $(filter-out shiftclock,$(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
@@ -66,7 +66,7 @@ ARCHIVES = $(BUILD)/libmap.a $(BUILD)/libcli.a $(BUILD)/libpcore.a
 
 TOOL_BINS = $(TOOLS:%=$(BUILD)/%)
 UNIT_BINS = $(UNITS:%=$(BUILD)/unit/%)
-HELPER_BINS = $(HELPERS:%=$(BUILD)/helpers/%)
+HELPER_BINS = $(HELPERS:%=$(BUILD)/helpers/%) $(BUILD)/helpers/shiftclock.so
 BENCH_BINS = $(BENCHES:%=$(BUILD)/bench/%)
 
 SHELL = /bin/sh
@@ -136,13 +136,19 @@ $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
 
 $(addprefix $(BUILD)/helpers/,ringkill storekill storecut queuekill queuefill): $(ARCHIVES)
 
+# it is preloaded
+$(BUILD)/helpers/%.so: tests/helpers/%.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -fPIC -shared $(WARNINGS) -o $@ $<
+
 # it runs where no library can be read
 $(BUILD)/helpers/probe $(BUILD)/obj/tests/helpers/probe.o: SANITIZE =
 $(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 
 $(BUILD)/bench/queue: $(ARCHIVES)
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
-$(BUILD)/bench/nextrun: $(ARCHIVES)
+$(BUILD)/bench/nextrun $(BUILD)/bench/late $(BUILD)/bench/timers: $(ARCHIVES)
 $(BUILD)/bench/%: LIBS = -luring -lpthread
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
