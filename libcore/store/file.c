@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -199,18 +200,13 @@ int store_file_remove(int dfd, const char *name)
 	return unlinkat(dfd, name, 0) < 0 ? -errno : 0;
 }
 
-int pcore_store_replace(int dfd, const char *name, const void *data, size_t len)
+/* fd is NAME.new, and gets the name. */
+static int replace_with(int dfd, const char *name, const char *fresh, int fd, const void *data, size_t len)
 {
-	_cleanup_(fd_closep) int fd = -EBADF;
-	char fresh[NAME_MAX + 1];
-	int r;
+	int r = ftruncate(fd, 0) < 0 ? -errno : 0;
 
-	if (snprintf(fresh, sizeof(fresh), "%s.new", name) >= (int)sizeof(fresh))
-		return -ENAMETOOLONG;
-	fd = store_file_open(dfd, fresh, O_WRONLY | O_CREAT | O_TRUNC);
-	if (fd < 0)
-		return fd;
-	r = store_file_write(fd, data, len, 0);
+	if (r == 0)
+		r = store_file_write(fd, data, len, 0);
 	if (r == 0)
 		r = store_file_sync(fd, false);
 	if (r == 0)
@@ -222,6 +218,39 @@ int pcore_store_replace(int dfd, const char *name, const void *data, size_t len)
 		return r;
 	}
 	return store_file_sync(dfd, false);
+}
+
+static int replace(int dfd, const char *name, const void *data, size_t len, bool lock, int *ret_fd)
+{
+	_cleanup_(fd_closep) int fd = -EBADF;
+	char fresh[NAME_MAX + 1];
+	int r;
+
+	if (snprintf(fresh, sizeof(fresh), "%s.new", name) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	fd = store_file_open(dfd, fresh, O_RDWR | O_CREAT);
+	if (fd < 0)
+		return fd;
+	if (lock && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	r = replace_with(dfd, name, fresh, fd, data, len);
+	if (r == 0 && lock && fcntl(fd, F_SETFL, O_APPEND) < 0)
+		r = -errno;
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
+}
+
+int pcore_store_replace_locked(int dfd, const char *name, const void *data, size_t len, int *ret_fd)
+{
+	return replace(dfd, name, data, len, true, ret_fd);
+}
+
+int pcore_store_replace(int dfd, const char *name, const void *data, size_t len)
+{
+	_cleanup_(fd_closep) int fd = -EBADF;
+
+	return replace(dfd, name, data, len, false, &fd);
 }
 
 int store_list_load(int dfd, struct store_list *ret)

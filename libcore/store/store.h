@@ -172,6 +172,11 @@ int pcore_store_salvage(int from_dfd, const char *from, int to_dfd, const char *
  * one. name.new is used on the way. */
 int pcore_store_replace(int dfd, const char *name, const void *data, size_t len);
 
+/* The same, and *ret_fd is the new file, open for reading and appending. It is locked exclusively with flock(2) since before it
+ * had its name: whoever opens, locks and then finds that name is another file by now has to open it again. -EWOULDBLOCK when
+ * somebody else is replacing it. */
+int pcore_store_replace_locked(int dfd, const char *name, const void *data, size_t len, int *ret_fd);
+
 /* The name of the directory dfd, which has just been given to it, to disk. */
 int pcore_store_sync_name(int dfd);
 

@@ -177,3 +177,22 @@ said_why() { grep -q '^\(prun\|ppool\): ' err; }
 	done
 	false
 }
+
+@test "ptimer makes no tick that it cannot record, and says so" {
+	local kind
+	for kind in fsync:1:EIO fsync:3:ENOSPC; do
+		rm -f state
+		run -125 --separate-stderr with_fault $kind ptimer every 20ms -n 9 --state state
+		[ "${#lines[@]}" = $((${kind:6:1} - 1)) ]
+		[[ $stderr == "ptimer: cannot record a tick: "* ]]
+	done
+	rm -f state
+	run -125 --separate-stderr with_fault fsync:1:EIO ptimer every 20ms -n 9 --state state -- touch ran
+	[ ! -e ran ]
+	for kind in store-sync:1:EIO store-write:1:ENOSPC store-rename:1:EIO store-open:1:EMFILE; do
+		run -125 --separate-stderr with_fault $kind ptimer every 20ms -n 9 --state state
+		[ -z "$output" ]
+		[[ $stderr == "ptimer: cannot open 'state': "* ]]
+		[ ! -e state.new ]
+	done
+}

@@ -170,6 +170,58 @@ static void a_clock_that_jumps_back_repeats_no_time(void **state)
 	assert_int_equal(s.ticks, 2);
 }
 
+/* It is 10:15, and what is known is that everything up to 10:15 of the day before was dealt with. */
+static void what_was_due_while_nobody_was_there_is_made_up_for(void **state)
+{
+	int64_t yesterday = at(10, 15) - 24 * HOUR;
+	struct schedule s = on("*:00", yesterday);
+
+	(void)state;
+	s.max_late = INT64_MAX;
+	expect_tick(&s, at(10, 15), at(10, 0));
+	assert_int_equal(s.missed_first, at(11, 0) - 24 * HOUR);
+	assert_int_equal(s.missed_last, at(9, 0));
+	expect_wait(&s, at(10, 15), at(11, 0));
+
+	s = on("*:00", yesterday);
+	s.all = true;
+	s.max_late = 2 * HOUR;
+	expect_tick(&s, at(10, 15), at(9, 0));
+	assert_int_equal(s.missed_first, at(11, 0) - 24 * HOUR);
+	assert_int_equal(s.missed_last, at(8, 0));
+	expect_tick(&s, at(10, 15), at(10, 0));
+	expect_wait(&s, at(10, 15), at(11, 0));
+
+	s = on("*:00", yesterday); /* up to a minute late */
+	expect_wait(&s, at(10, 15), at(11, 0));
+	assert_int_equal(s.missed_first, at(11, 0) - 24 * HOUR);
+	assert_int_equal(s.missed_last, at(10, 0));
+}
+
+/* 2026-11-01 in New York: 01:00 to 02:00 is 05:00 to 06:00 UTC, and again 06:00 to 07:00. */
+static void a_clock_that_is_set_back_into_a_repeated_hour_repeats_no_time(void **state)
+{
+	int64_t day = pcore_days_of(2026, 11, 1) * PCORE_NS_PER_DAY;
+	struct pcore_zone *ny = NULL;
+	struct schedule s;
+
+	(void)state;
+	assert_int_equal(pcore_zone_parse_rule(&ny, "EST5EDT,M3.2.0,M11.1.0"), 0);
+	s = on("01:30", day);
+	s.zone = ny;
+	expect_tick(&s, day + 5 * HOUR + HOUR / 2, day + 5 * HOUR + HOUR / 2);
+	expect_wait(&s, day + 4 * HOUR, day + 30 * HOUR + HOUR / 2);
+	expect_wait(&s, day + 7 * HOUR, day + 30 * HOUR + HOUR / 2);
+
+	s = on("hourly", day + 4 * HOUR);
+	s.zone = ny;
+	expect_tick(&s, day + 5 * HOUR, day + 5 * HOUR);
+	expect_tick(&s, day + 6 * HOUR, day + 6 * HOUR);
+	expect_wait(&s, day + 5 * HOUR + 1, day + 7 * HOUR);
+	expect_tick(&s, day + 7 * HOUR, day + 7 * HOUR);
+	pcore_zone_free(ny);
+}
+
 static void the_latest_of_years_is_found_at_once(void **state)
 {
 	struct schedule s = on("*:*:*", at(8, 0));
@@ -239,6 +291,8 @@ int main(void)
 		SCHEDULE_TEST(a_job_that_the_clock_jumps_over_is_missed),
 		SCHEDULE_TEST(a_job_that_the_clock_jumps_over_can_be_caught_up),
 		SCHEDULE_TEST(a_clock_that_jumps_back_repeats_no_time),
+		SCHEDULE_TEST(what_was_due_while_nobody_was_there_is_made_up_for),
+		SCHEDULE_TEST(a_clock_that_is_set_back_into_a_repeated_hour_repeats_no_time),
 		SCHEDULE_TEST(the_latest_of_years_is_found_at_once),
 		SCHEDULE_TEST(a_count_or_a_time_ends_it),
 		SCHEDULE_TEST(what_is_due_once_is_made_once),

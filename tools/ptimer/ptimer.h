@@ -31,8 +31,11 @@ struct ptimer_opts {
 	const char *until, *from, *tz;
 	int64_t phase; /* -1: one period */
 	int64_t jitter;
+	bool jitter_fixed;
 	int64_t max_late; /* -1: not given */
 	enum ptimer_catchup catchup;
+	bool catchup_given;
+	const char *state; /* the file, or NULL */
 	enum ptimer_overlap overlap;
 	uint64_t overlap_max;
 	bool overlap_given;
@@ -65,6 +68,9 @@ struct ptimer_fault {
 };
 
 bool ptimer_is_verb(const char *word);
+
+/* "every" */
+const char *ptimer_verb_name(enum ptimer_verb verb);
 
 /* verbs.c: read the words of a verb, argv[0], into what ptimer_opts_init() has made; line: it stands in a table, which has none of
  * the verbs and options that make no timer. Reorders argv. CLI_GO, or a status after a message, with *ret_fault. */

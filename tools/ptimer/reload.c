@@ -99,6 +99,8 @@ int ptimer_run_table(int argc, char **argv)
 		{ .name = "The timers", .kind = CLI_OPT_HEADING },
 		{ .name = "jobs", .letter = 'j', .kind = CLI_OPT_U64, .arg = "N", .offset = offsetof(struct ptimer_opts, jobs), .min = 1,
 			.max = 65536, .help = "at most N jobs at a time (1000)" },
+		{ .name = "state", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = offsetof(struct ptimer_opts, state),
+			.help = "go on from what FILE says, and record there" },
 		{ .name = "keep", .kind = CLI_OPT_FLAG, .offset = offsetof(struct ptimer_opts, keep), .help = "go on when nothing is left to do: events\nmay be entered" },
 		{ .name = NULL },
 	};
@@ -120,6 +122,8 @@ int ptimer_run_table(int argc, char **argv)
 		status = cli_usage("run needs a table");
 	if (status == CLI_GO && argv[operand + 1])
 		status = cli_usage("one table is run at a time, not '%s' too", argv[operand + 1]);
+	if (status == CLI_GO && o.state && !*o.state)
+		status = cli_opt_bad("state", "", "must be the name of a file");
 	if (status == CLI_GO) {
 		o.table = argv[operand];
 		status = ptimer_run(&o);

@@ -23,17 +23,6 @@ enum { TICKS_A_TURN = 64, COLLATOR_BUFFER = 1 << 20, JOBS_DEFAULT = 1000 };
 
 static void advance(struct runner *r);
 
-/* splitmix64, by Steele, Lea and Flood */
-static void draw_jitter(struct runner *r, struct timer *t)
-{
-	uint64_t v = r->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	v = (v ^ v >> 27) * UINT64_C(0x94d049bb133111eb);
-	v ^= v >> 31;
-	t->jitter = (int64_t)((unsigned __int128)v * ((uint64_t)t->opts->jitter + 1) >> 64);
-}
-
 /* ---- the end ---- */
 
 static void stop_all(struct runner *r)
@@ -47,6 +36,8 @@ static void stop_all(struct runner *r)
 		cli_signals_stop(&r->signals);
 	localtime_stop(&r->localtime);
 	control_stop(&r->control);
+	if (r->opts->state)
+		state_stop(&r->state);
 }
 
 /* No more ticks. */
@@ -97,7 +88,7 @@ static void jobs_idle(void *ctx)
 	runner_turn_soon(ctx);
 }
 
-static void fail(struct runner *r, const char *what, int error)
+void runner_fail(struct runner *r, const char *what, int error)
 {
 	if (!r->failed)
 		(void)cli_error("%s: %s", what, strerror(-error));
@@ -107,7 +98,7 @@ static void fail(struct runner *r, const char *what, int error)
 
 static void agenda_failed(void *ctx, int error)
 {
-	fail(ctx, "cannot wait", error);
+	runner_fail(ctx, "cannot wait", error);
 }
 
 /* ---- ticks ---- */
@@ -150,9 +141,10 @@ static int collate_line(struct runner *r, const char *text, size_t len)
 static int write_line(struct runner *r, const struct timer *t, int64_t due)
 {
 	char due_text[PCORE_WALL_TEXT_MAX], now_text[PCORE_WALL_TEXT_MAX], *text = r->lines.text;
+	int64_t now = agenda_now(AGENDA_WALL);
 
 	timer_text(t, due, due_text);
-	timer_text(t, agenda_now(AGENDA_WALL), now_text);
+	timer_text(t, now, now_text);
 	r->lines.len = (size_t)snprintf(text, sizeof(r->lines.text), "%s%s%" PRIu64 "\t%s\t%s\n", t->name, *t->name ? "\t" : "", t->n,
 		due_text, now_text);
 	if (!r->uses_lines)
@@ -172,7 +164,7 @@ static int make_tick(struct runner *r, struct timer *t, int64_t due)
 	else if (t->opts->command)
 		e = jobs_tick(&r->jobs, &t->jobs, t->n);
 	if (e < 0)
-		fail(r, t->opts->command ? "cannot start a job" : "cannot write a line", e);
+		runner_fail(r, t->opts->command ? "cannot start a job" : "cannot write a line", e);
 	return e;
 }
 
@@ -185,8 +177,16 @@ static void plan(struct runner *r, struct timer *t)
 		t->over = true;
 		r->n_pending--;
 	} else if (agenda_add(&r->agenda, &t->item, pcore_ns_add(due, t->jitter)) < 0) {
-		fail(r, "cannot set a timer", -ENOMEM);
+		runner_fail(r, "cannot set a timer", -ENOMEM);
 	}
+}
+
+void runner_tick(struct runner *r, struct timer *t, int64_t due)
+{
+	(void)make_tick(r, t, due);
+	t->jitter = keep_jitter(r, t);
+	if (!r->ending)
+		plan(r, t);
 }
 
 /* It is due: make the tick, unless its reader is slow. */
@@ -201,11 +201,9 @@ static void fire(struct runner *r, struct timer *t)
 	}
 	got = schedule_step(&t->schedule, agenda_now(t->item.clock) - t->jitter, &due);
 	tell_missed(r, t);
-	if (got > 0) {
-		(void)make_tick(r, t, timer_wall(t, &r->clocks, due));
-		draw_jitter(r, t);
-	}
-	if (!r->ending)
+	if (got > 0)
+		keep_tick(r, t, timer_wall(t, &r->clocks, due));
+	else
 		plan(r, t);
 }
 
@@ -263,6 +261,7 @@ static void timer_free(struct timer *t)
 	timer_jobs_done(&t->jobs);
 	if (t->free_owner)
 		t->free_owner(t->owner);
+	free(t->key);
 	free(t);
 }
 
@@ -272,7 +271,7 @@ static void sweep(struct runner *r)
 	PCORE_LIST_FOREACH_SAFE(node, &r->retired) {
 		struct timer *t = container_of(node, struct timer, link);
 
-		if (t->jobs.n_started + t->jobs.n_waiting > 0)
+		if (t->jobs.n_started + t->jobs.n_waiting > 0 || t->recording)
 			continue;
 		pcore_list_del(&t->link);
 		timer_free(t);
@@ -303,11 +302,15 @@ int runner_add(struct runner *r, const struct ptimer_opts *opts, const char *nam
 	pcore_list_init(&t->parked);
 	timer_jobs_init(&t->jobs, opts, name);
 	status = timer_zone(&r->zones, opts, &t->zone, &t->common_zone);
+	if (status == CLI_GO)
+		status = keep_find(r, t);
 	if (status == CLI_GO) {
 		status = timer_begin(t, &r->clocks);
 		t->over = status != CLI_GO;
 		status = lenient ? CLI_GO : status;
 	}
+	if (status == CLI_GO && !t->over)
+		status = keep_begin(r, t);
 	if (status == CLI_GO && pcore_map_insert(&r->by_name, &t->by_name, name, strlen(name)) < 0)
 		status = cli_error("out of memory");
 	if (status != CLI_GO) {
@@ -315,7 +318,7 @@ int runner_add(struct runner *r, const struct ptimer_opts *opts, const char *nam
 		return status;
 	}
 	pcore_list_add_tail(&r->timers, &t->link);
-	draw_jitter(r, t);
+	t->jitter = keep_jitter(r, t);
 	if (!t->over) {
 		r->n_pending++;
 		plan(r, t);
@@ -370,7 +373,7 @@ static void output_failed(void *ctx, int error)
 	if (error == -EPIPE)
 		r->die_of = r->die_of ? r->die_of : SIGPIPE;
 	else if (!r->ending)
-		fail(r, "cannot write to standard output", error);
+		runner_fail(r, "cannot write to standard output", error);
 	end_ticks(r);
 	end_jobs(r);
 }
@@ -566,7 +569,9 @@ static int set_up(struct runner *r)
 	if (getrandom(&r->random, sizeof(r->random), 0) < 0)
 		return cli_error("cannot draw a random number: %s", strerror(errno));
 	agenda_init(&r->agenda, r->loop);
-	status = add_timers(r);
+	status = keep_open(r);
+	if (status == CLI_GO)
+		status = add_timers(r);
 	if (status == CLI_GO && o->verb != PTIMER_SLEEP) /* any signal ends that */
 		status = start_output(r);
 	if (status == CLI_GO && o->verb != PTIMER_SLEEP)
@@ -588,6 +593,7 @@ static void tear_down(struct runner *r)
 	cli_signals_done(&r->signals);
 	localtime_done(&r->localtime);
 	agenda_done(&r->agenda);
+	state_done(&r->state);
 	timer_zones_done(&r->zones);
 	pcore_loop_free(r->loop);
 }

@@ -6,6 +6,7 @@
  *   timer.c    one timer's schedule, zone and clock
  *   jobs.c     the runs of commands
  *   reload.c   the table that timers come from
+ *   keep.c     what outlives the process: its state
  *   control.c  what others ask of timers that have a name
  *   run.c      what a tick does, signals, the end
  */
@@ -15,6 +16,7 @@
 #include "tools/cli/jobs.h"
 #include "tools/cli/signals.h"
 #include "tools/ptimer/control.h"
+#include "tools/ptimer/jitter.h"
 #include "tools/ptimer/lines.h"
 #include "tools/ptimer/localtime.h"
 #include "tools/ptimer/timer.h"
@@ -36,6 +38,8 @@ struct runner {
 	uint32_t entries;
 	uint64_t last_id;	  /* that enter has given */
 	uint64_t random;
+	char machine[JITTER_MACHINE_SIZE]; /* once somebody has asked */
+	struct state state;		   /* where opts->state */
 
 	bool uses_lines, uses_jobs;
 	struct lines lines;
@@ -68,8 +72,27 @@ int runner_trigger(struct runner *r, struct timer *t);
 /* End all, as by TERM; the status will say so. */
 void runner_cancel(struct runner *r);
 
+/* Make the tick that was due then, and plan the next. */
+void runner_tick(struct runner *r, struct timer *t, int64_t due_wall);
+
+/* Tell it once, and end: 125. */
+void runner_fail(struct runner *r, const char *what, int error);
+
 /* Something may be due, or over: look soon. */
 void runner_turn_soon(struct runner *r);
+
+/* keep.c: open the state, if there is one. CLI_GO, or a status after a message. */
+int keep_open(struct runner *r);
+
+/* What is known of the timer, before it begins; and that it begins. CLI_GO, or a status after a message. */
+int keep_find(struct runner *r, struct timer *t);
+int keep_begin(struct runner *r, const struct timer *t);
+
+/* Record the tick; runner_tick() follows, for timers that are not kept at once. */
+void keep_tick(struct runner *r, struct timer *t, int64_t due_wall);
+
+/* By how much the next tick is made later. */
+int64_t keep_jitter(struct runner *r, const struct timer *t);
 
 /* reload.c: the timers of a table. CLI_GO, or a status after a message; and do it again, where mistakes change nothing. */
 int table_load(struct runner *r);

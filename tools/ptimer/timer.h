@@ -8,6 +8,7 @@
 #include "tools/ptimer/agenda.h"
 #include "tools/ptimer/jobs.h"
 #include "tools/ptimer/schedule.h"
+#include "tools/ptimer/state.h"
 
 /* The zone of timers that name none, and those that they name. */
 struct timer_zones {
@@ -34,6 +35,13 @@ struct timer {
 	bool retired; /* taken away: it lasts only as long as its jobs run */
 	uint64_t n;   /* ticks made, also those that were asked for */
 	int64_t jitter; /* of the tick to come */
+	char *key;	/* that it is known by from one process to the next; NULL: nobody asks for it */
+	bool kept;	/* its ticks are recorded */
+	bool resumed;	/* another process has dealt with what was due up to */
+	int64_t resume_wall;
+	bool recording; /* its tick is due, and will be made when the record is on the disk */
+	int64_t recording_wall;
+	struct state_wait wait;
 	struct agenda_item item;
 	struct pcore_list link;	  /* in the order of entry */
 	struct pcore_list parked; /* in the list of those that wait for the reader of their lines */
@@ -45,7 +53,10 @@ struct timer {
 int timer_zone(struct timer_zones *z, const struct ptimer_opts *o, const struct pcore_zone **ret, bool *ret_common);
 void timer_zones_done(struct timer_zones *z);
 
-/* Begin now. t is zeroed but for opts, name and zone. CLI_GO, or a status after a message: CLI_NO when nothing will ever be due,
+/* Make its key: the name, or the verb with its operand. 0, -ENOMEM, -EINVAL when that can be none. */
+int timer_make_key(struct timer *t);
+
+/* Begin now. t is zeroed but for opts, name, zone, kept and what it is resumed from. CLI_GO, or a status after a message: CLI_NO when nothing will ever be due,
  * CLI_FAILURE when that has passed. */
 int timer_begin(struct timer *t, struct timer_clocks *clocks);
 
@@ -54,6 +65,9 @@ int64_t timer_wall(const struct timer *t, struct timer_clocks *clocks, int64_t t
 
 /* Another zone is meant. */
 void timer_set_zone(struct timer *t, const struct pcore_zone *zone);
+
+/* Up to when everything is dealt with that is due before the first tick: for timers that are kept. */
+int64_t timer_begun_wall(const struct timer *t, struct timer_clocks *clocks);
 
 /* When the next tick is due, on its clock. 0, or -ENOENT when there is none. */
 int timer_next(const struct timer *t, int64_t *ret_due);

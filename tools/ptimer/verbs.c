@@ -35,6 +35,7 @@ static int set_catchup(void *opts, const char *name, const char *value)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (strcmp(value, words[i]) == 0) {
 			o->catchup = (enum ptimer_catchup)i;
+			o->catchup_given = true;
 			return 0;
 		}
 	}
@@ -126,7 +127,13 @@ static const struct cli_opt clock_table[] = {
 };
 
 static const struct cli_opt catchup_table[] = {
-	{ .name = "catchup", .kind = CLI_OPT_CALL, .arg = "none|once|all", .set = set_catchup, .help = "what to make of missed ticks (none)" },
+	{ .name = "catchup", .kind = CLI_OPT_CALL, .arg = "none|once|all", .set = set_catchup, .help = "what to make of missed ticks\n(none; with --state: once)" },
+	{ .name = NULL },
+};
+
+/* Of the process: a line of a table has it not. */
+static const struct cli_opt state_table[] = {
+	{ .name = "state", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(state), .help = "go on from what FILE says, and record there" },
 	{ .name = NULL },
 };
 
@@ -137,6 +144,7 @@ static const struct cli_opt late_table[] = {
 
 static const struct cli_opt jitter_table[] = {
 	{ .name = "jitter", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(jitter), .help = "be late by a random time up to D" },
+	{ .name = "jitter-fixed", .kind = CLI_OPT_FLAG, .offset = AT(jitter_fixed), .help = "always by the same" },
 	{ .name = NULL },
 };
 
@@ -176,11 +184,11 @@ static const struct verb {
 	{ "at", PTIMER_AT, false, true, "ptimer at TIME [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, at TIME.",
 		{ when_table, late_table, jitter_table, zone_table } },
 	{ "every", PTIMER_EVERY, false, true, "ptimer every DURATION [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, each DURATION.",
-		{ when_table, count_table, phase_table, clock_table, catchup_table, late_table, jitter_table, zone_table, overlap_table } },
+		{ when_table, count_table, phase_table, clock_table, catchup_table, late_table, state_table, jitter_table, zone_table, overlap_table } },
 	{ "on", PTIMER_ON, false, true, "ptimer on CALENDAR [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, whenever CALENDAR says.",
-		{ when_table, count_table, catchup_table, late_table, dst_table, jitter_table, zone_table, overlap_table } },
+		{ when_table, count_table, catchup_table, late_table, state_table, dst_table, jitter_table, zone_table, overlap_table } },
 	{ "cron", PTIMER_CRON, false, true, "ptimer cron EXPRESSION [options] [-- COMMAND [ARG...]]", "Run COMMAND, or print a line, whenever cron would.",
-		{ when_table, count_table, catchup_table, late_table, dst_table, jitter_table, zone_table, overlap_table } },
+		{ when_table, count_table, catchup_table, late_table, state_table, dst_table, jitter_table, zone_table, overlap_table } },
 	{ "sleep", PTIMER_SLEEP, false, false, "ptimer sleep DURATION [options]\nptimer sleep until TIME [options]", "Do nothing.",
 		{ when_table, clock_table, zone_table } },
 	{ "next", PTIMER_ON, true, false, "ptimer next [on|cron|every|at] EXPRESSION [options]", "Print when EXPRESSION will be due, and do nothing.",
@@ -277,6 +285,10 @@ static int check(const struct ptimer_opts *o, const struct cli_job_opts *untouch
 		return cli_opt_bad("jitter", "inf", "must end");
 	if (o->phase == INT64_MAX)
 		return cli_opt_bad("phase", "inf", "must end");
+	if (o->jitter_fixed && !o->jitter)
+		return cli_usage("--jitter-fixed needs --jitter");
+	if (o->state && !*o->state)
+		return cli_opt_bad("state", "", "must be the name of a file");
 	if (o->until && pcore_time_parse(o->until, &t, &error) < 0)
 		return bad_expression(f, o->until, &error);
 	if (o->from && pcore_time_parse(o->from, &t, &error) < 0)
@@ -290,9 +302,11 @@ static void collect_tables(const struct verb *v, struct ptimer_opts *o, const st
 	static const struct cli_opt *const job_tables[] = { cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table };
 	size_t n = 0;
 
-	for (; v->tables[n]; n++) {
-		tables[n] = v->tables[n];
-		targets[n] = o;
+	for (size_t i = 0; v->tables[i]; i++) {
+		if (line && v->tables[i] == state_table)
+			continue;
+		tables[n] = v->tables[i];
+		targets[n++] = o;
 	}
 	for (size_t i = 0; v->jobs && i < ARRAY_SIZE(job_tables); i++, n++) {
 		tables[n] = job_tables[i];
@@ -349,6 +363,15 @@ int ptimer_parse(struct ptimer_opts *o, int argc, char **argv, const struct ptim
 	r = parse_operands(o, argv[0], argv + operand, (size_t)(end - operand), ret_fault);
 	ret_fault->at = r == CLI_GO ? argv[0] : ret_fault->at;
 	return r == CLI_GO ? check(o, &untouched, ret_fault) : r;
+}
+
+const char *ptimer_verb_name(enum ptimer_verb verb)
+{
+	size_t i = 0;
+
+	while (verbs[i].verb != verb)
+		i++;
+	return verbs[i].name;
 }
 
 bool ptimer_is_verb(const char *word)
