@@ -15,11 +15,11 @@ SEAM_BUILD = $(if $(filter release,$(VARIANT)),$(BUILD)/faults,$(BUILD))
 SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
 
 # unit tests that run once for each loop backend
-BACKEND_UNITS = loop% proc% pool% queue%
+BACKEND_UNITS = loop% proc% pool% queue% net%
 
 ALL_TOOLS = prun ppool pqueue ptimer
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when net pool queue,libcore/$m/*.c libcore/$m/*.S))
 CLI_SRC := $(wildcard tools/cli/*.c)
 MAP_SRC := $(wildcard tools/map/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
@@ -123,6 +123,8 @@ $(TOOL_BINS): $(ARCHIVES)
 	$(LINK)
 
 $(BUILD)/unit/%: LIBS = -lcmocka -luring
+# one that uses libcore/net needs OpenSSL; --as-needed would do for all, but the linker would still have to find it
+$(BUILD)/unit/net%: LIBS = -lcmocka -luring -lssl -lcrypto
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD)
