@@ -118,6 +118,7 @@ endef
 $(foreach t,$(TOOLS),$(eval $(call tool_objects,$t)))
 # liburing is a few calls around the ring: linked in, it costs no time when a tool starts
 $(TOOL_BINS): LIBS = -Wl,-Bstatic -luring -Wl,-Bdynamic
+$(BUILD)/pnode $(BUILD)/psubmit: LIBS = -Wl,-Bstatic -luring -Wl,-Bdynamic -lssl -lcrypto
 $(TOOL_BINS): $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
