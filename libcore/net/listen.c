@@ -34,7 +34,9 @@ struct pcore_net_listener {
 
 static int spare(void)
 {
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -EBADF : fd;
 }
 
 static void listener_free(struct pcore_net_listener *l)
@@ -95,8 +97,8 @@ void net_listener_refused(struct pcore_net_listener *l, const char *address, con
 
 static void turn_away(struct pcore_net_listener *l, int fd, const char *address, const struct pcore_net_error *e)
 {
-	(void)pcore_fd_close(fd);
 	net_listener_refused(l, address, e);
+	(void)pcore_fd_close(fd);
 }
 
 static const char *peer_address(const struct pcore_net_listener *l, int fd, char buf[static PCORE_NET_ADDR_MAX])
@@ -136,21 +138,21 @@ static void take_in(struct pcore_net_listener *l, int fd)
 	}
 }
 
-/* accept() has failed for want of a descriptor. */
+/* accept() has failed for want of a descriptor. io_uring says so before anybody connects. */
 static void throw_out_one(struct pcore_net_listener *l, int why)
 {
+	char buf[PCORE_NET_ADDR_MAX];
 	struct pcore_net_error e;
 	int fd;
 
 	l->spare_fd = pcore_fd_close(l->spare_fd);
 	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
-	fd = pcore_fd_close(fd < 0 ? -EBADF : fd);
+	if (fd >= 0) {
+		l->net->stats.throttled++;
+		(void)net_error(&e, why, "%s", strerror(-why));
+		turn_away(l, fd, peer_address(l, fd, buf), &e);
+	}
 	l->spare_fd = spare();
-	if (l->spare_fd < 0)
-		l->spare_fd = -EBADF;
-	l->net->stats.throttled++;
-	(void)net_error(&e, why, "%s", strerror(-why));
-	net_listener_refused(l, "?", &e);
 }
 
 static void accepted(struct pcore_op *op, int res)
