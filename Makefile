@@ -123,9 +123,7 @@ $(TOOL_BINS): $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
 
-$(BUILD)/unit/%: LIBS = -lcmocka -luring
-# one that uses libcore/net needs OpenSSL; --as-needed would do for all, but the linker would still have to find it
-$(BUILD)/unit/net%: LIBS = -lcmocka -luring -lssl -lcrypto
+$(BUILD)/unit/%: LIBS = -lcmocka -luring -lssl -lcrypto
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -151,8 +149,8 @@ $(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 
 $(BUILD)/bench/queue: $(ARCHIVES)
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
-$(BUILD)/bench/nextrun $(BUILD)/bench/late $(BUILD)/bench/timers: $(ARCHIVES)
-$(BUILD)/bench/%: LIBS = -luring -lpthread
+$(BUILD)/bench/nextrun $(BUILD)/bench/late $(BUILD)/bench/timers $(BUILD)/bench/net: $(ARCHIVES)
+$(BUILD)/bench/%: LIBS = -luring -lpthread -lssl -lcrypto
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -205,7 +203,7 @@ tsan: ## the unit tests on a build with ThreadSanitizer
 
 # how long each fuzz target runs
 FUZZ_SECONDS = 60
-FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c libcore/store/*.c)
+FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c libcore/store/*.c) libcore/net/frame.c libcore/net/key.c
 build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,LD)

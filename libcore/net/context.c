@@ -255,9 +255,10 @@ void net_tls_ctx_free(struct net_tls_ctx *x)
 	free(x);
 }
 
-void net_tls_ctx_set_keys(struct net_tls_ctx *x, const struct pcore_net_keys *keys)
+int net_tls_ctx_set_keys(struct net_tls_ctx *x, const struct pcore_net_keys *keys)
 {
-	assert(x->keys);
-
+	if (!x->keys)
+		return -EINVAL; /* certificates */
 	x->keys = keys;
+	return 0;
 }

@@ -16,7 +16,7 @@
 
 #define PAUSE_NS (100 * NS_PER_MS)
 
-enum { TOLD_MAX = 5 }; /* a second */
+enum { TOLD_MAX = 5 /* a second */, WINDOWS = 10 /* in a second */ };
 
 struct pcore_net_listener {
 	struct pcore_net *net;
@@ -30,6 +30,8 @@ struct pcore_net_listener {
 	int64_t told_since;
 	unsigned told;
 	uint64_t untold;
+	int64_t window; /* of PAUSE_NS, and how many were accepted in it */
+	unsigned n_window;
 };
 
 static int spare(void)
@@ -56,11 +58,24 @@ static void rest(struct pcore_net_listener *l)
 		(void)pcore_op_timer(l->net->loop, &l->pause_op, PCORE_CLOCK_MONOTONIC, pcore_ns_add(pcore_now_ns(), PAUSE_NS));
 }
 
+/* A handshake costs a tenth of a millisecond: strangers must not be able to ask for as many as they like. */
+static bool too_fast(struct pcore_net_listener *l)
+{
+	unsigned most = l->net->limits.accept_rate / WINDOWS;
+	int64_t now = pcore_now_ns();
+
+	if (now - l->window >= PAUSE_NS) {
+		l->window = now;
+		l->n_window = 0;
+	}
+	return l->n_window >= (most ? most : 1);
+}
+
 static void listener_accept(struct pcore_net_listener *l)
 {
 	if (l->stopped || pcore_op_live(&l->accept_op) || pcore_op_live(&l->pause_op) || l->net->preauth >= l->net->limits.preauth_max)
 		return;
-	if (pcore_op_accept(l->net->loop, &l->accept_op, l->fd) < 0)
+	if (too_fast(l) || pcore_op_accept(l->net->loop, &l->accept_op, l->fd) < 0)
 		rest(l);
 }
 
@@ -123,6 +138,7 @@ static void take_in(struct pcore_net_listener *l, int fd)
 	int r;
 
 	net->stats.accepted++;
+	l->n_window++;
 	if (l->addr.path && net_socket_is_ours(fd, true, &e) < 0) {
 		turn_away(l, fd, address, &e);
 	} else if (!l->addr.path && net_conn_preauth_from(net, address) >= net->limits.preauth_same) {

@@ -22,6 +22,7 @@ static const struct pcore_net_limits defaults = {
 	.preauth_max = 64,
 	.preauth_same = 8,
 	.preauth_bytes = 64 * 1024,
+	.accept_rate = 1000,
 	.rekey_records = UINT64_C(1) << 23,
 	.rekey_bytes = UINT64_C(64) << 30,
 	.rekey_ns = 3600 * NS_PER_S,
@@ -44,6 +45,7 @@ static struct pcore_net_limits with_defaults(struct pcore_net_limits l)
 	DEFAULT(&l, preauth_max);
 	DEFAULT(&l, preauth_same);
 	DEFAULT(&l, preauth_bytes);
+	DEFAULT(&l, accept_rate);
 	DEFAULT(&l, rekey_records);
 	DEFAULT(&l, rekey_bytes);
 	DEFAULT(&l, rekey_ns);
@@ -126,8 +128,7 @@ int pcore_net_set_keys(struct pcore_net *net, const struct pcore_net_keys *keys)
 {
 	if (!net_key_for(keys, net->role))
 		return -ENOKEY;
-	net_tls_ctx_set_keys(net->tls, keys);
-	return 0;
+	return net->tls ? net_tls_ctx_set_keys(net->tls, keys) : -EINVAL;
 }
 
 const struct pcore_net_stats *pcore_net_stats(const struct pcore_net *net)

@@ -142,6 +142,7 @@ struct pcore_net_limits {
 	int64_t linger_ns;		   /* for the last bytes of a connection that is closed (2 s) */
 	unsigned preauth_max, preauth_same; /* connections that have not proven themselves, in all and from one address (64, 8) */
 	size_t preauth_bytes;		   /* what one of these may send (64 KiB) */
+	unsigned accept_rate;		   /* connections that a listener takes in a second (1000) */
 	uint64_t rekey_records, rekey_bytes; /* after so much sent TLS gets new keys (2^23, 64 GiB) */
 	int64_t rekey_ns;		   /* or after so long (1 h) */
 };
@@ -165,7 +166,8 @@ int pcore_net_new(struct pcore_net **ret, struct pcore_loop *lp, const struct pc
 /* Every listener and connection of it has to have ended (asserted). NULL is fine. */
 void pcore_net_free(struct pcore_net *net);
 
-/* Use other keys from now on; connections that are there stay. -ENOKEY: none for our role, the old ones stay. */
+/* Use other keys from now on; connections that are there stay. -ENOKEY: none for our role, the old ones stay; -EINVAL: there were
+ * none so far. */
 int pcore_net_set_keys(struct pcore_net *net, const struct pcore_net_keys *keys);
 
 struct pcore_net_stats {

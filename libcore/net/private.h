@@ -110,7 +110,7 @@ struct net_tls_peer {
 
 int net_tls_ctx_new(struct net_tls_ctx **ret, const struct pcore_net_spec *spec, struct pcore_net_error *err);
 void net_tls_ctx_free(struct net_tls_ctx *x);
-void net_tls_ctx_set_keys(struct net_tls_ctx *x, const struct pcore_net_keys *keys);
+int net_tls_ctx_set_keys(struct net_tls_ctx *x, const struct pcore_net_keys *keys);
 
 int net_tls_new(struct net_tls **ret, struct net_tls_ctx *x, bool server, const struct pcore_net_limits *limits);
 void net_tls_free(struct net_tls *t);

@@ -5,6 +5,7 @@
  * A Unix socket is reached through a descriptor of its directory, so that the length of its path is no limit.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -167,12 +168,14 @@ int net_socket_new(const struct pcore_net_addr *addr, int *ret_fd, int *ret_dfd,
  */
 void net_socket_options(int fd, const struct pcore_net_limits *limits)
 {
+	int64_t stall_ms = limits->stall_ns / NS_PER_MS;
+
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
-	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(limits->stall_ns / NS_PER_MS));
+	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, stall_ms < INT_MAX ? (int)stall_ms : 0);
 }
 
 int net_socket_is_ours(int fd, bool we_serve, struct pcore_net_error *err)

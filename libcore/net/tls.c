@@ -149,11 +149,11 @@ static int alert_error(const struct net_tls *t, int alert, struct pcore_net_erro
 	default:
 		break;
 	}
-	if (t->ctx->keys)
+	if (t->ctx->keys && !t->server)
 		return net_error(err, -EKEYREJECTED, "authentication failed: the peer does not accept key '%s' for the role %s",
-			t->server ? "" : t->peer.name, pcore_net_role_name(t->ctx->role));
-	return net_error(err, -EKEYREJECTED, "authentication failed: the peer does not accept our certificate (%s)",
-		SSL_alert_desc_string_long(alert));
+			t->peer.name, pcore_net_role_name(t->ctx->role));
+	return net_error(err, -EKEYREJECTED, "authentication failed: the peer does not accept our %s (%s)",
+		t->ctx->keys ? "key" : "certificate", SSL_alert_desc_string_long(alert));
 }
 
 static int key_error(const struct net_tls *t, struct pcore_net_error *err)

@@ -321,6 +321,21 @@ static int deliveries_within(int64_t ms)
 	return n;
 }
 
+static void no_more_are_let_in_than_so_many_a_second(void **state)
+{
+	struct side s = side_with(KEY_A, &(struct pcore_net_spec){ .role = PCORE_NET_SCHEDULER, .limits.accept_rate = 50 });
+	int64_t begun = pcore_now_ns();
+
+	(void)state;
+	listen_at(&s, NULL, "127.0.0.1:0");
+	for (unsigned i = 0; i < 21; i++)
+		pcore_fd_close(stranger(&s, 1));
+	UNTIL(pcore_net_stats(s.net)->refused == 21);
+	assert_true(pcore_now_ns() - begun >= 400 * NS_PER_MS); /* five in each 100 ms */
+	assert_true(deliveries_within(200) < 20);
+	side_done(&s);
+}
+
 static void those_beyond_the_limit_wait_and_cost_nothing(void **state)
 {
 	struct side s = side_with(KEY_A, &(struct pcore_net_spec){ .role = PCORE_NET_SCHEDULER,
@@ -665,6 +680,7 @@ static const struct CMUnitTest tests[] = {
 	NET_TEST(a_byte_now_and_then_buys_no_time),
 	NET_TEST(too_many_bytes_before_the_hello_are_too_many),
 	NET_TEST(one_address_cannot_take_all_places),
+	NET_TEST(no_more_are_let_in_than_so_many_a_second),
 	NET_TEST(those_beyond_the_limit_wait_and_cost_nothing),
 	NET_TEST(without_descriptors_strangers_are_hung_up_on_without_a_spin),
 	NET_TEST(a_flood_fills_no_log),

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net - how fast connections are made and frames pass over TCP on loopback, and the floors below that.
+ * Usage: net handshakes|frames|plain|single|tcp [-n TOTAL]
+ *
+ *   handshakes  connections with TLS from connect to hello, both ends in this process; a second
+ *   frames      one process to another over TLS, 64 bytes a frame, what fits queued at a time; frames a second
+ *   plain       the same over a Unix socket without TLS
+ *   single      one frame there and one back, again and again, over TLS; microseconds for a round trip
+ *   tcp         floor: the same with a byte over bare sockets
+ */
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "libcore/net/net.h"
+#include "tests/bench/bench.h"
+
+enum { BODY = 64, TYPE = 256 };
+
+static struct pcore_loop *lp;
+static struct pcore_net *nets[2];
+static struct pcore_net_conn *conns[2];
+static uint64_t total, got, sent, n_opened, n_closed;
+static bool answering;
+static char body[BODY];
+
+static void must(int r, const char *what)
+{
+	if (r >= 0)
+		return;
+	errno = -r;
+	die(what);
+}
+
+static void fill(void)
+{
+	int r = 0;
+
+	while (sent < total && r == 0) {
+		r = pcore_net_send(conns[0], TYPE, 0, sent++, body, BODY);
+		must(r, "send");
+	}
+}
+
+static void opened(struct pcore_net_conn *c, void *ctx)
+{
+	(void)c;
+	(void)ctx;
+	n_opened++;
+}
+
+static void frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *f)
+{
+	(void)ctx;
+	if (f->stream != got++) {
+		fprintf(stderr, "net: a frame was lost\n");
+		exit(1);
+	}
+	if (answering && (c == conns[1] || got < total))
+		must(pcore_net_send(c, TYPE, 0, c == conns[1] ? f->stream : f->stream + 1, body, BODY), "send");
+}
+
+static void room(struct pcore_net_conn *c, void *ctx)
+{
+	(void)c;
+	(void)ctx;
+	fill();
+}
+
+static void closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_error *e)
+{
+	(void)c;
+	(void)ctx;
+	n_closed++;
+	if (e->code < 0) {
+		fprintf(stderr, "net: %s\n", e->why);
+		exit(1);
+	}
+}
+
+static const struct pcore_net_ops ops = { opened, frame, room, closed };
+
+static void make_nets(void)
+{
+	static char text[] = "k:all:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+	struct pcore_net_spec spec = { .peers = PCORE_NET_ANY_ROLE, .version_min = 1, .version_max = 1 };
+	struct pcore_net_keys *keys;
+
+	must(pcore_loop_new(&lp, PCORE_LOOP_AUTO), "loop");
+	must(pcore_net_keys_parse(&keys, text, sizeof(text) - 1, NULL), "keys");
+	spec.keys = keys;
+	for (int i = 0; i < 2; i++) {
+		spec.role = i ? PCORE_NET_SCHEDULER : PCORE_NET_NODE;
+		must(pcore_net_new(&nets[i], lp, &spec, NULL), "net");
+	}
+}
+
+/* Two ends of a TCP connection on loopback. */
+static void tcp_pair(int fds[2])
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	socklen_t len = sizeof(at);
+
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&at, len) < 0 || listen(listener, 1) < 0 ||
+		getsockname(listener, (struct sockaddr *)&at, &len) < 0 || connect(fds[0], (struct sockaddr *)&at, len) < 0)
+		die("socket");
+	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	for (int i = 0; i < 2; i++)
+		(void)setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+static void pair(int fds[2], bool tls)
+{
+	if (tls)
+		tcp_pair(fds);
+	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		die("socketpair");
+}
+
+static void adopt(int side, int fd, bool tls)
+{
+	enum pcore_net_mode mode = !tls ? PCORE_NET_PLAIN : side ? PCORE_NET_TLS_SERVER : PCORE_NET_TLS_CLIENT;
+
+	must(pcore_net_adopt(&conns[side], nets[side], fd, mode, &ops, NULL, NULL), "adopt");
+}
+
+static void until(const uint64_t *counter, uint64_t n)
+{
+	while (*counter < n)
+		must(pcore_loop_turn(lp, true), "loop");
+}
+
+static double handshakes(void)
+{
+	int64_t from;
+
+	make_nets();
+	from = now_ns();
+	for (uint64_t i = 0; i < total; i++) {
+		int fds[2];
+
+		pair(fds, true);
+		adopt(0, fds[0], true);
+		adopt(1, fds[1], true);
+		until(&n_opened, 2 * (i + 1));
+		pcore_net_close(conns[0]);
+		until(&n_closed, 2 * (i + 1));
+	}
+	return (double)total * 1e9 / (double)(now_ns() - from);
+}
+
+/* What the child does with its end. */
+static void serve(int fd, bool tls)
+{
+	make_nets();
+	adopt(1, fd, tls);
+	until(&n_closed, 1);
+	_exit(got == total ? 0 : 1);
+}
+
+static double between(bool tls, bool single)
+{
+	int64_t from, took;
+	int fds[2], status;
+	pid_t pid;
+
+	answering = single;
+	pair(fds, tls);
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		close(fds[0]);
+		serve(fds[1], tls);
+	}
+	close(fds[1]);
+	make_nets();
+	adopt(0, fds[0], tls);
+	until(&n_opened, 1);
+	from = now_ns();
+	if (single) {
+		must(pcore_net_send(conns[0], TYPE, 0, 0, body, BODY), "send");
+		until(&got, total);
+	} else {
+		fill();
+		until(&sent, total);
+	}
+	took = now_ns() - from;
+	pcore_net_close(conns[0]); /* after all of it: the child counts */
+	until(&n_closed, 1);
+	if (!single)
+		took = now_ns() - from;
+	if (waitpid(pid, &status, 0) < 0 || status != 0)
+		exit(1);
+	return single ? (double)took / 1e3 / (double)total : (double)total * 1e9 / (double)took;
+}
+
+static double bare(void)
+{
+	char byte = 'x';
+	int64_t from;
+	int fds[2];
+	pid_t pid;
+
+	tcp_pair(fds);
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		close(fds[0]);
+		while (recv(fds[1], &byte, 1, 0) == 1)
+			(void)send(fds[1], &byte, 1, MSG_NOSIGNAL);
+		_exit(0);
+	}
+	from = now_ns();
+	for (uint64_t i = 0; i < total; i++)
+		if (send(fds[0], &byte, 1, MSG_NOSIGNAL) != 1 || recv(fds[0], &byte, 1, 0) != 1)
+			die("send");
+	from = now_ns() - from;
+	close(fds[0]);
+	(void)waitpid(pid, NULL, 0);
+	return (double)from / 1e3 / (double)total;
+}
+
+static double measure(const char *what)
+{
+	if (strcmp(what, "handshakes") == 0)
+		return handshakes();
+	if (strcmp(what, "frames") == 0)
+		return between(true, false);
+	if (strcmp(what, "plain") == 0)
+		return between(false, false);
+	if (strcmp(what, "single") == 0)
+		return between(true, true);
+	return bare();
+}
+
+int main(int argc, char **argv)
+{
+	int opt;
+
+	total = 2000;
+	while ((opt = getopt(argc, argv, "n:")) != -1) {
+		if (opt != 'n')
+			return 125;
+		total = number(optarg, 1000000000);
+	}
+	if (!argv[optind])
+		return 125;
+	printf("%.2f\n", measure(argv[optind]));
+	return 0;
+}
