@@ -247,13 +247,14 @@ size_t pcore_net_queued(const struct pcore_net_conn *c);
 void pcore_net_pause(struct pcore_net_conn *c);
 void pcore_net_resume(struct pcore_net_conn *c);
 
-/* Say goodbye: what is queued is sent within limits.linger_ns, then closed() comes with 0. No frame comes any more. */
+/* Say goodbye: what is queued is sent within limits.linger_ns, then closed() comes with 0. No frame comes any more. One that is
+ * not open yet is given up, and closed() comes with 0 as well. */
 void pcore_net_close(struct pcore_net_conn *c);
 
 /* The same with a reason that the peer's closed() is told (-ECONNABORTED). Ours is told -EPROTO and the same text. */
 void pcore_net_refuse(struct pcore_net_conn *c, const char *why);
 
-/* End it at once; the peer finds it cut. */
+/* End it at once; the peer finds it cut, and our closed() comes with 0 in a later turn. */
 void pcore_net_abort(struct pcore_net_conn *c);
 
 /* 32 bytes that only the two ends of this TLS session know, to bind something to it. -EOPNOTSUPP without TLS, -ENOTCONN. */

@@ -185,6 +185,8 @@ static int tls_error(const struct net_tls *t, struct pcore_net_error *err)
 	switch (reason) {
 	case SSL_R_UNSUPPORTED_PROTOCOL:
 		return net_error(err, -EPROTONOSUPPORT, "the peer speaks TLS 1.2 or older");
+	case SSL_R_NO_APPLICATION_PROTOCOL:
+		return net_error(err, -EPROTONOSUPPORT, "the peer does not speak pcore/1");
 	case SSL_R_CERTIFICATE_VERIFY_FAILED:
 		return net_error(err, -EKEYREJECTED, "authentication failed: the peer's certificate: %s",
 			X509_verify_cert_error_string(SSL_get_verify_result(t->ssl)));
