@@ -19,7 +19,9 @@ BACKEND_UNITS = loop% proc% pool% queue% net%
 
 ALL_TOOLS = prun ppool pqueue ptimer
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when net pool queue,libcore/$m/*.c libcore/$m/*.S))
+LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
+# a library of its own: only what works over many machines takes anything of it
+CLUSTER_SRC := $(wildcard libcore/net/*.c libcore/cluster/*.c)
 CLI_SRC := $(wildcard tools/cli/*.c)
 MAP_SRC := $(wildcard tools/map/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
@@ -60,9 +62,10 @@ LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 LIB_OBJ := $(call objects,$(LIB_SRC))
+CLUSTER_OBJ := $(call objects,$(CLUSTER_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 MAP_OBJ := $(call objects,$(MAP_SRC))
-ARCHIVES = $(BUILD)/libmap.a $(BUILD)/libcli.a $(BUILD)/libpcore.a
+ARCHIVES = $(BUILD)/libmap.a $(BUILD)/libcli.a $(BUILD)/libpcore-cluster.a $(BUILD)/libpcore.a
 
 TOOL_BINS = $(TOOLS:%=$(BUILD)/%)
 UNIT_BINS = $(UNITS:%=$(BUILD)/unit/%)
@@ -106,6 +109,7 @@ $(BUILD)/obj/libcore/sandbox/sandbox.o: GENERATED = -I$(BUILD)/gen
 $(BUILD)/libpcore.a: $(LIB_OBJ)
 $(BUILD)/libcli.a: $(CLI_OBJ)
 $(BUILD)/libmap.a: $(MAP_OBJ)
+$(BUILD)/libpcore-cluster.a: $(CLUSTER_OBJ)
 $(ARCHIVES):
 	@mkdir -p $(@D)
 	$(call say,AR)
