@@ -133,6 +133,10 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
 
+# the scheduler in a simulated cluster
+$(BUILD)/unit/scheduler_sim: $(call objects,$(wildcard tests/sim/*.c))
+$(BUILD)/unit/scheduler_sim: LIBS = -lcmocka -luring -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray
+
 $(BUILD)/helpers/%: LIBS = -luring
 $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
 	@mkdir -p $(@D)
@@ -179,7 +183,8 @@ check: ## setup, then test
 	@$(MAKE) test
 
 check-sim: ## the simulations at full length: minutes
-	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(SEAM_BUILD)/unit/when_oracle
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(addprefix $(SEAM_BUILD)/unit/,when_oracle scheduler_sim)
+	PCORE_SIM=full $(SEAM_BUILD)/unit/scheduler_sim
 	PCORE_SIM=full $(SEAM_BUILD)/unit/when_oracle
 
 # rounds of the tests of a store; a ring's users die ten thousand times in ten minutes
