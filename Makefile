@@ -165,6 +165,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	$(LINK)
 
 $(BUILD)/bench/append: $(ARCHIVES)
+$(BUILD)/bench/scheduler: $(ARCHIVES)
 
 -include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
