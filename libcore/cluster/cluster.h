@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cluster.h - level 4: jobs on other machines.
+ */
+#ifndef PCORE_CLUSTER_H
+#define PCORE_CLUSTER_H
+
+#include "libcore/cluster/wire.h"
+
+#endif
