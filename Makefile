@@ -213,8 +213,8 @@ tsan: ## the unit tests on a build with ThreadSanitizer
 
 # how long each fuzz target runs
 FUZZ_SECONDS = 60
-FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c libcore/store/*.c) libcore/net/frame.c libcore/net/key.c
-build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_SRC)
+FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c libcore/store/*.c libcore/cluster/wire*.c) libcore/net/frame.c libcore/net/key.c
+build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h tests/unit/cluster_any.h) $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)clang -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \

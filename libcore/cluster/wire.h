@@ -2,10 +2,10 @@
 /*
  * wire.h - what nodes, schedulers and those who run them say to each other; pcore-wire(7) has the layout.
  *
- * A frame is a header of 16 bytes (length, type, flags, id) and a body. What is said rarely has a body of fields, each with a
- * tag; what is said all the time has one of records. Numbers are little-endian. Pure: pcore_wire_put_*() append one whole
- * frame to a buffer, pcore_wire_get_*() read the body of one. A reader looks at no byte that is not there, accepts a body as a
- * whole or not at all, and points into it instead of copying: what it gives lives as long as the body does.
+ * This is about the bodies of frames; net/ has the frames, with their type, flags and id (its stream). What is said rarely has a
+ * body of fields, each with a tag; what is said all the time has one of records. Numbers are little-endian. Pure:
+ * pcore_wire_put_*() append a body to a buffer, pcore_wire_get_*() read one. A reader looks at no byte that is not there, accepts a
+ * body as a whole or not at all, and points into it instead of copying: what it gives lives as long as the body does.
  *
  * Fields: each struct has `has', a set of tags. Writing, it says which fields there are; reading, which there were. What is
  * required need not be set. Texts and words end with a NUL, on the wire too, so that they can be handed on as they are.
@@ -17,7 +17,6 @@
 
 enum {
 	PCORE_WIRE_VERSION = 1,
-	PCORE_WIRE_HEADER = 16,
 	PCORE_WIRE_CONTROL_MAX = 1 << 20, /* bytes of a body */
 	PCORE_WIRE_DATA_MAX = 16 << 20,	  /* ENV, TEMPLATE, ASSIGN_N, INPUT, OUTPUT */
 	PCORE_WIRE_NAME_MAX = 64,	  /* of a node, a label, a resource */
@@ -25,11 +24,7 @@ enum {
 };
 
 enum pcore_wire_type {
-	/* from either side */
-	PCORE_WIRE_PING = 0x001, /* id: any number */
-	PCORE_WIRE_PONG,	 /* the same */
-	PCORE_WIRE_ERROR,	 /* what is wrong with the peer; the connection is closed behind it */
-	PCORE_WIRE_CREDIT_N,	 /* bytes of streams that have arrived, and that may be sent */
+	/* 0x001-0x0ff: of net/ */
 	/* 0x100-0x1ff: from a client */
 	/* from a node */
 	PCORE_WIRE_NODE = 0x200, /* who it is and what it has */
@@ -53,16 +48,15 @@ enum pcore_wire_type {
 	PCORE_WIRE_ACK_N,     /* this result is safe */
 	PCORE_WIRE_DRAIN,     /* begin nothing any more, give back what has not begun */
 	PCORE_WIRE_SHUTDOWN,
+	PCORE_WIRE_CREDIT_N, /* bytes of streams that have arrived, and that may be sent; from a node too */
 	/* from who runs them */
 	PCORE_WIRE_STATUS_GET = 0x400, /* id: any number */
 	PCORE_WIRE_CONTROL,	       /* the same */
 	/* 0x500-0x5ff: relays, 0x600-0x6ff: discovery, 0x700-0x7ff: files */
 };
 
-enum { PCORE_WIRE_OPTIONAL = 1 }; /* a flag of frames and of fields: who does not know it passes over it */
-
 struct pcore_wire_frame {
-	uint16_t type, flags;
+	enum pcore_wire_type type;
 	uint64_t id;
 	const char *body;
 	size_t len;
@@ -71,14 +65,7 @@ struct pcore_wire_frame {
 #define PCORE_WIRE_HAS(tag) (UINT64_C(1) << (tag))
 
 /* The longest body that a frame of this type may have. */
-size_t pcore_wire_body_max(unsigned type);
-
-/* The next frame of the len bytes at data: 1 with *ret and *ret_used, 0 when it is not whole yet, -EPROTO when it is too long
- * or has flags that there are not. */
-int pcore_wire_next(const char *data, size_t len, struct pcore_wire_frame *ret, size_t *ret_used);
-
-/* May the type be passed over? Then 0; -EPROTO where it may not. For frames of a type that the caller does not know. */
-int pcore_wire_unknown(const struct pcore_wire_frame *f);
+size_t pcore_wire_body_max(enum pcore_wire_type type);
 
 /* ---- parts of messages ---- */
 
@@ -140,7 +127,7 @@ bool pcore_wire_next_piece(struct pcore_wire_argv *a, struct pcore_wire_piece *r
 
 enum { PCORE_WIRE_ANSWER_STATUS = 1, PCORE_WIRE_ANSWER_TEXT };
 
-/* ERROR and ANSWER: a status as tools exit with, and why. */
+/* A status as tools exit with, and why. */
 struct pcore_wire_answer {
 	uint64_t has;
 	uint64_t status;
@@ -390,25 +377,25 @@ struct pcore_wire_job {
 	struct pcore_wire_words argv;
 };
 
-/* Each appends a frame: 0, -ENOMEM, or -EMSGSIZE for one that is longer than a frame may be (nothing is appended), -EINVAL
- * when what it should say cannot be said: out of range, a text with a NUL, something required missing. */
-int pcore_wire_put(struct pcore_buf *b, enum pcore_wire_type type, uint64_t id); /* one without a body */
-int pcore_wire_put_answer(struct pcore_buf *b, enum pcore_wire_type type, uint64_t id, const struct pcore_wire_answer *m);
+/* Each appends the body of a frame: 0, -ENOMEM, -ENOBUFS, or -EMSGSIZE for one that is longer than it may be; -EINVAL when what
+ * it should say cannot be said: out of range, a text with a NUL, something required missing. Then nothing is appended. */
+int pcore_wire_put_answer(struct pcore_buf *b, const struct pcore_wire_answer *m);
 int pcore_wire_put_node(struct pcore_buf *b, const struct pcore_wire_node *m);
-int pcore_wire_put_env(struct pcore_buf *b, uint32_t id, const struct pcore_wire_env *m);
-int pcore_wire_put_template(struct pcore_buf *b, uint32_t id, const struct pcore_wire_template *m);
+int pcore_wire_put_env(struct pcore_buf *b, const struct pcore_wire_env *m);
+int pcore_wire_put_template(struct pcore_buf *b, const struct pcore_wire_template *m);
 int pcore_wire_put_shutdown(struct pcore_buf *b, const struct pcore_wire_shutdown *m);
-int pcore_wire_put_control(struct pcore_buf *b, uint64_t id, const struct pcore_wire_control *m);
+int pcore_wire_put_control(struct pcore_buf *b, const struct pcore_wire_control *m);
 int pcore_wire_put_worker(struct pcore_buf *b, const struct pcore_wire_worker *m);
-int pcore_wire_put_status(struct pcore_buf *b, uint64_t id, const struct pcore_wire_status *m);
+int pcore_wire_put_status(struct pcore_buf *b, const struct pcore_wire_status *m);
 
 /* Append one to a buffer that becomes the data of a list. */
 int pcore_wire_add_resource(struct pcore_buf *b, const struct pcore_wire_resource *m);
 int pcore_wire_add_job(struct pcore_buf *b, const struct pcore_wire_job *m);
 int pcore_wire_add_limit(struct pcore_buf *b, const struct pcore_wire_limit *m);
 int pcore_wire_add_u32(struct pcore_buf *b, uint32_t v);
+int pcore_wire_add_u16(struct pcore_buf *b, uint16_t v);
 
-/* Each reads the body of a frame of its type: 0 or -EPROTO. */
+/* Each reads the body of a frame of its type: 0 or -EPROTO. nothing: of one that has none. */
 int pcore_wire_get_nothing(const struct pcore_wire_frame *f);
 int pcore_wire_get_answer(const struct pcore_wire_frame *f, struct pcore_wire_answer *ret);
 int pcore_wire_get_node(const struct pcore_wire_frame *f, struct pcore_wire_node *ret);
@@ -423,11 +410,13 @@ int pcore_wire_get_status(const struct pcore_wire_frame *f, struct pcore_wire_st
 bool pcore_wire_next_resource(struct pcore_wire_list *list, struct pcore_wire_resource *ret);
 bool pcore_wire_next_job(struct pcore_wire_list *list, struct pcore_wire_job *ret);
 
-/* Of limits and groups that were read: how many, and the one at i. */
+/* Of limits, groups and ids that were read: how many, and the one at i. */
 size_t pcore_wire_limits(const struct pcore_wire_bytes *b);
 struct pcore_wire_limit pcore_wire_limit(const struct pcore_wire_bytes *b, size_t i);
 size_t pcore_wire_u32s(const struct pcore_wire_bytes *b);
 uint32_t pcore_wire_u32(const struct pcore_wire_bytes *b, size_t i);
+size_t pcore_wire_u16s(const struct pcore_wire_bytes *b);
+uint16_t pcore_wire_u16(const struct pcore_wire_bytes *b, size_t i);
 
 /* ---- streams ---- */
 
@@ -449,8 +438,8 @@ struct pcore_wire_chunk {
 	size_t len;
 };
 
-/* 0, -ENOMEM, -EMSGSIZE; 0, -EPROTO. */
-int pcore_wire_put_chunk(struct pcore_buf *b, uint64_t job, const struct pcore_wire_chunk *c);
+/* As those above. */
+int pcore_wire_put_chunk(struct pcore_buf *b, const struct pcore_wire_chunk *c);
 int pcore_wire_get_chunk(const struct pcore_wire_frame *f, struct pcore_wire_chunk *ret);
 
 /* ---- messages of records ---- */
@@ -490,13 +479,13 @@ struct pcore_wire_adopt {
 	uint64_t kept[2];  /* the first byte of the output that it still has */
 	uint64_t bytes[2]; /* how many there were so far */
 	uint64_t input;	   /* bytes of standard input that have arrived */
+	struct pcore_wire_bytes ids; /* that it has */
 };
 
-enum { PCORE_WIRE_ASSIGN_STREAM = 1 };
-
-struct pcore_wire_id {
-	uint32_t resource; /* which of the template's, from 0 */
-	uint32_t id;	   /* which of the node's of that name, from 0 */
+enum {
+	PCORE_WIRE_STREAM = 1, /* more of the input follows by INPUT */
+	PCORE_WIRE_AHEAD = 2,  /* there is no room for it yet: to be begun when there is */
+	PCORE_WIRE_ASSIGN_ALL = 3,
 };
 
 struct pcore_wire_assign {
@@ -507,8 +496,8 @@ struct pcore_wire_assign {
 	int64_t timeout;   /* ns; 0: the template's */
 	uint32_t tries;	   /* which one it is for the user: PCORE_ATTEMPT */
 	int32_t priority;  /* lower first */
-	uint8_t flags;	   /* STREAM: more of the input follows by INPUT */
-	struct pcore_wire_bytes ids; /* pcore_wire_id(); writing, struct pcore_wire_id from add_id */
+	uint8_t flags;
+	struct pcore_wire_bytes ids;   /* pcore_wire_u16(): which of the node's it has, for each resource with ids that it needs */
 	struct pcore_wire_words args;  /* for the template's ARG and SPREAD */
 	struct pcore_wire_bytes input; /* standard input, or a worker's item */
 };
@@ -544,7 +533,7 @@ struct pcore_wire_done {
 	const char *step, *subject; /* where that happened, by name, and with what */
 };
 
-/* Records, as they are gathered into one frame. Nothing else may be appended to the buffer between begin and end. */
+/* Records, as they are gathered into one body. Nothing else may be appended to the buffer between begin and end. */
 struct pcore_wire_out {
 	struct pcore_buf *buf;
 	enum pcore_wire_type type;
@@ -555,7 +544,7 @@ struct pcore_wire_out {
 /* 0, -ENOMEM. */
 int pcore_wire_begin(struct pcore_wire_out *o, struct pcore_buf *b, enum pcore_wire_type type);
 
-/* 0, -ENOMEM, -EINVAL, or -EMSGSIZE: this frame is full (or the record is too long for any, when it is the first): the record
+/* 0, -ENOMEM, -EINVAL, or -EMSGSIZE: this body is full (or the record is too long for any, when it is the first): the record
  * is not in it. */
 int pcore_wire_add_ref(struct pcore_wire_out *o, const struct pcore_wire_ref *r);
 int pcore_wire_add_credit(struct pcore_wire_out *o, const struct pcore_wire_credit *r);
@@ -564,8 +553,9 @@ int pcore_wire_add_adopt(struct pcore_wire_out *o, const struct pcore_wire_adopt
 int pcore_wire_add_assign(struct pcore_wire_out *o, const struct pcore_wire_assign *r);
 int pcore_wire_add_done(struct pcore_wire_out *o, const struct pcore_wire_done *r);
 
-/* The frame is complete. One without records is taken back, except ADOPT_N. more: ADOPT_N goes on with the next frame. */
-void pcore_wire_end(struct pcore_wire_out *o, bool more);
+/* The body is complete. more: ADOPT_N goes on with the next frame. How many records there are: without any, only ADOPT_N is
+ * worth sending. */
+uint32_t pcore_wire_end(struct pcore_wire_out *o, bool more);
 
 /* The records of a frame. */
 struct pcore_wire_in {
@@ -585,10 +575,5 @@ bool pcore_wire_next_started(struct pcore_wire_in *in, struct pcore_wire_started
 bool pcore_wire_next_adopt(struct pcore_wire_in *in, struct pcore_wire_adopt *ret);
 bool pcore_wire_next_assign(struct pcore_wire_in *in, struct pcore_wire_assign *ret);
 bool pcore_wire_next_done(struct pcore_wire_in *in, struct pcore_wire_done *ret);
-
-/* Of an assignment's ids that were read: how many, and the one at i; and one more to a buffer that becomes their data. */
-size_t pcore_wire_ids(const struct pcore_wire_bytes *b);
-struct pcore_wire_id pcore_wire_id(const struct pcore_wire_bytes *b, size_t i);
-int pcore_wire_add_id(struct pcore_buf *b, const struct pcore_wire_id *id);
 
 #endif
