@@ -5,6 +5,7 @@
 #ifndef PCORE_CLUSTER_H
 #define PCORE_CLUSTER_H
 
+#include "libcore/cluster/spec.h"
 #include "libcore/cluster/wire.h"
 
 #endif

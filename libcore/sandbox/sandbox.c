@@ -7,6 +7,7 @@
 #include <filters.h> /* made by gen/filters.c */
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {
@@ -20,6 +21,16 @@ const char *pcore_sandbox_level_name(enum pcore_sandbox_level level)
 	assert(level < ARRAY_SIZE(level_names));
 
 	return level_names[level];
+}
+
+bool pcore_sandbox_keeps_var(const char *var)
+{
+	static const char *const kept[] = { "PATH=", "HOME=", "LANG=", "LANGUAGE=", "LC_", "TZ=", "TERM=", "USER=", "LOGNAME=" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (strncmp(var, kept[i], strlen(kept[i])) == 0)
+			return true;
+	return false;
 }
 
 #define FILTER(f)                                        \

@@ -106,6 +106,10 @@ int pcore_sandbox_describe_json(const struct pcore_sandbox *b, struct pcore_buf 
 
 const char *pcore_sandbox_level_name(enum pcore_sandbox_level level);
 
+/* May a command that is not to be trusted, or is run on another machine, know this variable ("NAME=VALUE") of our environment?
+ * PATH, HOME, USER, LOGNAME, TERM, the time zone and the locale. */
+bool pcore_sandbox_keeps_var(const char *var);
+
 /* The set of "all", or of names such as "net_raw,cap_chown": 0 or -EINVAL. */
 int pcore_caps_parse(const char *list, uint64_t *ret);
 const char *pcore_cap_name(unsigned cap); /* "cap_chown"; NULL: it has none here */

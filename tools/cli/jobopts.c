@@ -355,17 +355,11 @@ static size_t remove_var(char **env, size_t n, const char *word)
 
 static size_t keep_basic(char **env, size_t n)
 {
-	static const char *const names[] = {
-		"PATH=", "HOME=", "LANG=", "LANGUAGE=", "LC_", "TZ=", "TERM=", "USER=", "LOGNAME="
-	};
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < ARRAY_SIZE(names); j++)
-			if (strncmp(env[i], names[j], strlen(names[j])) == 0) {
-				env[kept++] = env[i];
-				break;
-			}
+		if (pcore_sandbox_keeps_var(env[i]))
+			env[kept++] = env[i];
 	return kept;
 }
 
