@@ -524,6 +524,132 @@ static void arguments_that_are_not_there_are_an_error(void **state)
 	pcore_buf_done(&argv);
 }
 
+/* ---- templates ---- */
+
+static const struct {
+	const char *words[8];
+	unsigned flags;
+} commands[] = {
+	{ { "echo" }, 0 },
+	{ { "echo", "x{}y", "{#}-{%}" }, 0 },
+	{ { "{}", "{.}", "{/}" }, 0 },
+	{ { "cp", "{}", "{//}/b/{/.}", "{%}" }, 0 },
+	{ { "cp", "{}", "dir" }, 0 },
+	{ { "echo", "{1}", "{2/}", "{-1}", "{9}", "{#}" }, CLI_TEMPLATE_NUMBERS },
+	{ { "echo", "{1}", "{}", "{}" }, CLI_TEMPLATE_NUMBERS },
+	{ { "echo", "it", "{%}" }, CLI_TEMPLATE_SHELL },
+	{ { "echo {} {1}; echo", "{#}" }, CLI_TEMPLATE_SHELL | CLI_TEMPLATE_NUMBERS },
+	{ { "", "{", "a{}b{}c" }, 0 },
+};
+
+/* What a node makes of a command and a job's arguments. */
+static int run_elsewhere(const struct cli_template *t, bool many, const struct cli_template_args *args, char ***ret)
+{
+	struct pcore_buf pieces = PCORE_BUF_INIT(0), b = PCORE_BUF_INIT(0);
+	struct pcore_wire_template m = { .has = 0 };
+	struct pcore_wire_frame f = { .type = PCORE_WIRE_TEMPLATE };
+	struct pcore_wire_out o;
+	struct pcore_wire_in in;
+	struct pcore_wire_assign a = { .seq = args->seq };
+	struct pcore_job_place where = { .slot = args->slot, .node = "n" };
+	struct pcore_jobenv e = { .n = 0 };
+	struct pcore_job_words w;
+	struct pcore_template node;
+	char **arguments, **copy;
+	size_t n = 0, len = 0;
+	int r = cli_argv_put(&pieces, t, many);
+
+	if (r < 0)
+		return r;
+	m.argv = (struct pcore_wire_argv){ pieces.data, pieces.len };
+	assert_int_equal(pcore_wire_put_template(&b, &m), 0);
+	f.body = b.data;
+	f.len = b.len;
+	assert_int_equal(pcore_template_read(&node, &f), 0);
+	pcore_buf_clear(&b);
+	assert_int_equal(cli_template_arguments(t, many, args, &arguments), 0);
+	a.args.list = arguments;
+	assert_int_equal(pcore_wire_begin(&o, &b, PCORE_WIRE_ASSIGN_N), 0);
+	assert_int_equal(pcore_wire_add_assign(&o, &a), 0);
+	assert_int_equal(pcore_wire_end(&o, false), 1);
+	f = (struct pcore_wire_frame){ .type = PCORE_WIRE_ASSIGN_N, .body = b.data, .len = b.len };
+	assert_int_equal(pcore_wire_open(&f, &in), 0);
+	assert_true(pcore_wire_next_assign(&in, &a));
+	assert_int_equal(pcore_job_words(&w, &node, &e, &a, &where), 0);
+	for (; w.argv[n]; n++)
+		len += strlen(w.argv[n]) + 1;
+	copy = malloc((n + 1) * sizeof(*copy) + len); /* what they point to goes away */
+	assert_non_null(copy);
+	len = 0;
+	for (size_t i = 0; i < n; i++) {
+		copy[i] = strcpy((char *)(copy + n + 1) + len, w.argv[i]);
+		len += strlen(w.argv[i]) + 1;
+	}
+	copy[n] = NULL;
+	*ret = copy;
+	free(w.argv);
+	free(arguments);
+	pcore_template_done(&node);
+	pcore_buf_done(&pieces);
+	pcore_buf_done(&b);
+	return 0;
+}
+
+static void expand_both(size_t i, bool many, const struct cli_template_args *args)
+{
+	struct cli_template *t;
+	char **local, **elsewhere = NULL;
+	size_t n = 0;
+	int r;
+
+	while (commands[i].words[n])
+		n++;
+	assert_int_equal(cli_template_new(&t, (char *const *)commands[i].words, n, commands[i].flags), 0);
+	assert_int_equal(cli_template_expand(t, args, &local), 0);
+	r = run_elsewhere(t, many, args, &elsewhere);
+	assert_true(r == 0 || (r == -EOPNOTSUPP && many));
+	if (r == 0)
+		expect_words(elsewhere, (const char *const *)local);
+	free(elsewhere);
+	free(local);
+	cli_template_free(t);
+}
+
+static void a_command_with_placeholders_is_the_same_on_a_node(void **state)
+{
+	static const struct cli_item items[] = { { "dir/it's.txt", 12 }, { "", 0 }, { "c d", 3 } };
+	static const struct cli_item columns[] = { { "one", 3 }, { "two/2", 5 } };
+	struct cli_template_args args = { .items = items, .n_items = 1, .columns = columns, .n_columns = 2, .seq = 42, .slot = 3 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		bool numbers = commands[i].flags & CLI_TEMPLATE_NUMBERS;
+
+		args.columns = numbers ? columns : NULL;
+		args.n_columns = numbers ? 2 : 0;
+		args.n_items = 1;
+		expand_both(i, false, &args);
+		expand_both(i, true, &args);
+		args.n_items = 3;
+		expand_both(i, true, &args);
+	}
+}
+
+static void several_words_of_many_items_are_told_to_be_too_many(void **state)
+{
+	static char *const twice[] = { (char *)"cp", (char *)"{}", (char *)"{.}" };
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct cli_template *t;
+
+	(void)state;
+	assert_int_equal(cli_template_new(&t, twice, 3, 0), 0);
+	assert_int_equal(cli_argv_put(&b, t, true), -EOPNOTSUPP);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(cli_argv_put(&b, t, false), 0);
+	cli_template_free(t);
+	pcore_buf_done(&b);
+}
+
 /* ---- results ---- */
 
 static void send_result(const struct pcore_job_result *r, struct pcore_job_result *ret)
@@ -601,6 +727,8 @@ int main(void)
 		OPTS_TEST(elsewhere_a_job_has_what_the_node_may_tell_and_what_is_set),
 		TEST(pieces_arguments_and_numbers_become_words),
 		TEST(arguments_that_are_not_there_are_an_error),
+		TEST(a_command_with_placeholders_is_the_same_on_a_node),
+		TEST(several_words_of_many_items_are_told_to_be_too_many),
 		TEST(a_result_comes_back_as_it_was),
 		TEST(each_step_that_can_fail_has_its_name),
 	};

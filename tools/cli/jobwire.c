@@ -102,3 +102,28 @@ int cli_jobenv_put(struct pcore_buf *b, const struct cli_job_opts *o, bool here)
 	env.vars.list = vars;
 	return pcore_wire_put_env(b, &env);
 }
+
+static int put_part(void *ctx, enum cli_template_part kind, size_t n, const char *text, size_t len)
+{
+	static const enum pcore_wire_piece_kind kinds[] = {
+		[CLI_PART_TEXT] = PCORE_WIRE_TEXT,
+		[CLI_PART_ARG] = PCORE_WIRE_ARG,
+		[CLI_PART_SEQ] = PCORE_WIRE_SEQ,
+		[CLI_PART_SLOT] = PCORE_WIRE_SLOT,
+		[CLI_PART_REST] = PCORE_WIRE_SPREAD,
+		[CLI_PART_END] = PCORE_WIRE_END,
+	};
+	struct pcore_wire_piece p = { .kind = kinds[kind], .n = (uint32_t)(kind == CLI_PART_TEXT ? len : n), .text = text };
+
+	return pcore_wire_add_piece(ctx, &p);
+}
+
+int cli_argv_put(struct pcore_buf *b, const struct cli_template *t, bool many)
+{
+	size_t start = b->len;
+	int r = cli_template_parts(t, many, put_part, b);
+
+	if (r < 0)
+		b->len = start;
+	return r;
+}

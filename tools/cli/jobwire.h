@@ -12,11 +12,16 @@
 
 #include "libcore/cluster/cluster.h"
 #include "tools/cli/jobopts.h"
+#include "tools/cli/template.h"
 
 /* Fill in what the options say. dir has to stay as long as *ret is used. CLI_GO, or CLI_FAILURE after a message. */
 int cli_jobspec(const struct cli_job_opts *o, bool here, char dir[static PATH_MAX], struct pcore_jobspec *ret);
 
 /* Append the body of an ENV. 0, or as pcore_wire_put_env(). */
 int cli_jobenv_put(struct pcore_buf *b, const struct cli_job_opts *o, bool here);
+
+/* Append pieces to what becomes the argv of a TEMPLATE, whose jobs then have cli_template_arguments(). 0, -ENOMEM, or -EOPNOTSUPP as
+ * cli_template_parts(): then pcore_argv_put_args(), and jobs have cli_template_expand(), which has no slot to put in. */
+int cli_argv_put(struct pcore_buf *b, const struct cli_template *t, bool many);
 
 #endif

@@ -491,6 +491,15 @@ static void put_text_word(struct output *out, const char *text)
 	end_word(out);
 }
 
+/* In the shell's text each is preceded by a blank. */
+static void put_blank_items(const struct cli_template *t, struct output *out, const struct cli_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		put(out, " ", 1);
+		put_item(t, out, FORM_WHOLE, items[i]);
+	}
+}
+
 static void put_shell(const struct cli_template *t, struct output *out, const struct cli_template_args *args,
 	const struct cli_item *appended, size_t n_appended)
 {
@@ -501,10 +510,7 @@ static void put_shell(const struct cli_template *t, struct output *out, const st
 	begin_word(out);
 	for (size_t i = 0; i < text->n; i++)
 		put_segment(t, out, &text->segments[i], args);
-	for (size_t i = 0; i < n_appended; i++) {
-		put(out, " ", 1);
-		put_item(t, out, FORM_WHOLE, appended[i]);
-	}
+	put_blank_items(t, out, appended, n_appended);
 	end_word(out);
 }
 
@@ -524,13 +530,14 @@ static void put_all(const struct cli_template *t, struct output *out, const stru
 	put_item_words(t, out, FORM_WHOLE, appended, n_appended);
 }
 
-int cli_template_expand(
-	const struct cli_template *t, const struct cli_template_args *args, char ***ret_argv)
+/* What put_words() puts, in one block. */
+static int build(const struct cli_template *t, const struct cli_template_args *args,
+	void (*put_words)(const struct cli_template *t, struct output *out, const struct cli_template_args *args), char ***ret)
 {
 	struct output size = { 0 }, out = { 0 };
 	size_t pointers, total;
 
-	put_all(t, &size, args);
+	put_words(t, &size, args);
 	pointers = (size.n_words + 1) * sizeof(char *);
 	if (__builtin_add_overflow(pointers, size.n_bytes, &total))
 		return -ENOMEM;
@@ -538,12 +545,157 @@ int cli_template_expand(
 	if (!out.argv)
 		return -ENOMEM;
 	out.bytes = (char *)out.argv + pointers;
-	put_all(t, &out, args);
+	put_words(t, &out, args);
 	assert(out.n_words == size.n_words);
 	assert(out.n_bytes == size.n_bytes);
 	out.argv[out.n_words] = NULL;
-	*ret_argv = out.argv;
+	*ret = out.argv;
 	return 0;
+}
+
+int cli_template_expand(
+	const struct cli_template *t, const struct cli_template_args *args, char ***ret_argv)
+{
+	return build(t, args, put_all, ret_argv);
+}
+
+/* Is the word one for each item, where there can be many? */
+static bool is_rest(const struct cli_template *t, const struct word *w, bool many)
+{
+	return many && !(t->flags & CLI_TEMPLATE_SHELL) && w->n == 1 && w->segments[0].kind == SEG_ITEM;
+}
+
+/* How many arguments stand before the REST, and how many words are one. */
+static size_t count_arguments(const struct cli_template *t, bool many, size_t *ret_rests)
+{
+	bool shell = t->flags & CLI_TEMPLATE_SHELL;
+	size_t n = shell && t->append ? 1 : 0;
+
+	*ret_rests = !shell && t->append ? 1 : 0;
+	for (size_t i = 0; i < t->n_words; i++) {
+		const struct word *w = &t->words[i];
+
+		if (is_rest(t, w, many)) {
+			++*ret_rests;
+			continue;
+		}
+		for (size_t k = 0; k < w->n; k++)
+			n += places(w->segments[k].kind);
+	}
+	return n;
+}
+
+struct parts {
+	int (*part)(void *ctx, enum cli_template_part kind, size_t n, const char *text, size_t len);
+	void *ctx;
+	size_t n; /* arguments so far */
+};
+
+static int tell_segment(struct parts *p, const struct segment *seg)
+{
+	switch (seg->kind) {
+	case SEG_TEXT: return p->part(p->ctx, CLI_PART_TEXT, 0, seg->text, seg->len);
+	case SEG_SEQ: return p->part(p->ctx, CLI_PART_SEQ, 0, NULL, 0);
+	case SEG_SLOT: return p->part(p->ctx, CLI_PART_SLOT, 0, NULL, 0);
+	case SEG_COLUMN:
+	case SEG_ITEM: return p->part(p->ctx, CLI_PART_ARG, p->n++, NULL, 0);
+	case SEG_NAME: break;
+	}
+	assert(seg->kind != SEG_NAME);
+	return 0;
+}
+
+static int tell_end(struct parts *p)
+{
+	return p->part(p->ctx, CLI_PART_END, 0, NULL, 0);
+}
+
+static int tell_text(struct parts *p, const char *text)
+{
+	int r = p->part(p->ctx, CLI_PART_TEXT, 0, text, strlen(text));
+
+	return r < 0 ? r : tell_end(p);
+}
+
+static int tell_rest(struct parts *p, size_t first)
+{
+	int r = p->part(p->ctx, CLI_PART_REST, first, NULL, 0);
+
+	return r < 0 ? r : tell_end(p);
+}
+
+int cli_template_parts(const struct cli_template *t, bool many,
+	int (*part)(void *ctx, enum cli_template_part kind, size_t n, const char *text, size_t len), void *ctx)
+{
+	struct parts p = { .part = part, .ctx = ctx };
+	bool shell = t->flags & CLI_TEMPLATE_SHELL;
+	size_t rests = 0, first = count_arguments(t, many, &rests);
+	int r = 0;
+
+	if (rests > 1)
+		return -EOPNOTSUPP;
+	if (shell)
+		r = tell_text(&p, "/bin/sh");
+	if (shell && r == 0)
+		r = tell_text(&p, "-c");
+	for (size_t i = 0; i < t->n_words && r == 0; i++) {
+		if (is_rest(t, &t->words[i], many)) {
+			r = tell_rest(&p, first);
+			continue;
+		}
+		for (size_t k = 0; k < t->words[i].n && r == 0; k++)
+			r = tell_segment(&p, &t->words[i].segments[k]);
+		if (r == 0 && shell && t->append)
+			r = p.part(ctx, CLI_PART_ARG, p.n++, NULL, 0);
+		if (r == 0)
+			r = tell_end(&p);
+	}
+	return r == 0 && t->append && !shell ? tell_rest(&p, first) : r;
+}
+
+static void put_arguments(const struct cli_template *t, struct output *out, const struct cli_template_args *args, bool many)
+{
+	const struct cli_item *appended = args->columns ? args->columns : args->items;
+	size_t n_appended = args->columns ? args->n_columns : args->n_items;
+	const struct word *rest = NULL;
+
+	for (size_t i = 0; i < t->n_words; i++) {
+		const struct word *w = &t->words[i];
+
+		if (is_rest(t, w, many))
+			rest = w;
+		for (size_t k = 0; k < w->n && rest != w; k++) {
+			if (!places(w->segments[k].kind))
+				continue;
+			begin_word(out);
+			put_segment(t, out, &w->segments[k], args);
+			end_word(out);
+		}
+	}
+	if (rest)
+		put_item_words(t, out, rest->segments[0].form, args->items, args->n_items);
+	else if (t->append && !(t->flags & CLI_TEMPLATE_SHELL))
+		put_item_words(t, out, FORM_WHOLE, appended, n_appended);
+	if (!t->append || !(t->flags & CLI_TEMPLATE_SHELL))
+		return;
+	begin_word(out);
+	put_blank_items(t, out, appended, n_appended);
+	end_word(out);
+}
+
+static void put_arguments_of_many(const struct cli_template *t, struct output *out, const struct cli_template_args *args)
+{
+	put_arguments(t, out, args, true);
+}
+
+static void put_arguments_of_one(const struct cli_template *t, struct output *out, const struct cli_template_args *args)
+{
+	put_arguments(t, out, args, false);
+}
+
+int cli_template_arguments(const struct cli_template *t, bool many, const struct cli_template_args *args, char ***ret_args)
+{
+	return build(t, args, many ? put_arguments_of_many : put_arguments_of_one, ret_args);
 }
 
 /* Only the words that join items grow with each one; lens has what each takes so far, with its NUL. */

@@ -71,6 +71,28 @@ bool cli_template_has_item(const struct cli_template *t);
 int cli_template_expand(const struct cli_template *t, const struct cli_template_args *args, char ***ret_argv);
 
 /*
+ * A command cut where jobs differ, for those who put it together elsewhere: parts once, and for each job its arguments.
+ *
+ * many: jobs may have several items. Their words {} are then the REST, of which there can be one.
+ */
+enum cli_template_part {
+	CLI_PART_TEXT, /* len bytes at text */
+	CLI_PART_ARG,  /* the job's argument n */
+	CLI_PART_SEQ,
+	CLI_PART_SLOT,
+	CLI_PART_REST, /* a word for each argument from n on */
+	CLI_PART_END,  /* of a word; behind REST too */
+};
+
+/* Tell the parts in their order, until part() returns an error. 0, that error, or -EOPNOTSUPP when there are several REST: then
+ * none was told, and each job has to be given its whole vector. */
+int cli_template_parts(const struct cli_template *t, bool many,
+	int (*part)(void *ctx, enum cli_template_part kind, size_t n, const char *text, size_t len), void *ctx);
+
+/* The arguments of one job, as cli_template_expand() gives a vector. seq and slot do not matter. -ENOMEM. */
+int cli_template_arguments(const struct cli_template *t, bool many, const struct cli_template_args *args, char ***ret_args);
+
+/*
  * As many items as fit into one vector.
  *
  * cli_fill_add() says whether the vector with this item too takes at most room bytes, its pointers included, and none of
