@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "tests/unit/capture.h"
-#include "tests/unit/support.h"
+#include "tests/unit/running.h"
 #include "tools/cli/jobwire.h"
 
 /* ---- options, and what a node makes of them ---- */
@@ -33,19 +33,14 @@ static void parse(const char *line)
 	assert_int_equal(cli_opts_parse(&o, argc, argv, &operand), CLI_GO);
 }
 
-static int before(void **state)
-{
-	cli_job_opts_init(&opts);
-	return support_before(state);
-}
-
 static int after(void **state)
 {
 	cli_job_opts_done(&opts);
+	cli_job_opts_init(&opts);
 	return support_after(state);
 }
 
-#define OPTS_TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
+#define OPTS_TEST(f) cmocka_unit_test_setup_teardown(f, support_before, after)
 
 /* Over the wire, and in a block of its own. */
 static void send_template(const struct pcore_jobspec *s, struct pcore_template *ret)
@@ -712,6 +707,91 @@ static void each_step_that_can_fail_has_its_name(void **state)
 	}
 }
 
+/* ---- all of it ---- */
+
+#define SHOW "pwd; umask; ulimit -n; nice; echo $A; grep NoNewPrivs /proc/self/status"
+
+static void run_spec(struct run *r, const struct pcore_proc_spec *spec, const struct pcore_proc_times *times, char **argv, char **envp)
+{
+	run_init(r, "");
+	r->spec = *spec;
+	r->spec.argv = argv;
+	r->spec.envp = envp;
+	r->spec.fds = r->fds;
+	r->times = *times;
+	run_captured(r);
+	run_start(r);
+	run_finish(r);
+	assert_int_equal(pcore_exit_status(&r->proc.exit), 0);
+}
+
+static void run_local(struct run *r, const struct pcore_sandbox *sandbox)
+{
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)SHOW, NULL };
+	struct pcore_proc_times times = cli_job_times(&opts);
+	struct pcore_proc_spec spec;
+	size_t n = 0;
+	char **env = cli_job_env(&opts, 0, &n);
+
+	assert_non_null(env);
+	cli_job_spec(&opts, &spec);
+	spec.sandbox = sandbox;
+	run_spec(r, &spec, &times, argv, env);
+	free(env);
+}
+
+static void run_as_node(struct run *r)
+{
+	struct pcore_jobspec s;
+	struct pcore_template t;
+	struct pcore_jobenv e;
+	struct pcore_buf argv = PCORE_BUF_INIT(0);
+	struct pcore_wire_assign a = { .seq = 1, .tries = 1, .args = { .data = "sh\0-c\0" SHOW, .len = 6 + sizeof(SHOW), .n = 3 } };
+	struct pcore_job_place where = { .slot = 1, .node = "n" };
+	struct pcore_job_words w;
+	struct pcore_sandbox *sandbox;
+	char dir[PATH_MAX];
+
+	assert_int_equal(cli_jobspec(&opts, true, dir, &s), CLI_GO);
+	s.sandbox = (struct pcore_sandbox_spec){ .size = sizeof(s.sandbox), .no_new_privs = true };
+	send_template(&s, &t);
+	assert_int_equal(pcore_argv_put_args(&argv), 0);
+	t.argv = (struct pcore_wire_argv){ argv.data, argv.len };
+	send_env(true, &e);
+	assert_int_equal(pcore_job_words(&w, &t, &e, &a, &where), 0);
+	assert_int_equal(pcore_sandbox_compile(&t.spec.sandbox, &sandbox, NULL), 0);
+	t.spec.proc.sandbox = sandbox;
+	run_spec(r, &t.spec.proc, &t.spec.times, w.argv, w.envp);
+	pcore_sandbox_free(sandbox);
+	free(w.argv);
+	pcore_jobenv_done(&e);
+	pcore_template_done(&t);
+	pcore_buf_done(&argv);
+}
+
+static void a_job_that_came_as_a_message_runs_as_a_local_one(void **state)
+{
+	const struct pcore_sandbox_spec bare = { .size = sizeof(bare), .no_new_privs = true };
+	static const char *const options[] = { "", "--chdir /tmp --umask 027 --limit nofile=64 --nice 3 --env A=x" };
+	static struct run here, there;
+	struct pcore_sandbox *sandbox;
+
+	(void)state;
+	assert_int_equal(pcore_sandbox_compile(&bare, &sandbox, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		parse(options[i]);
+		run_local(&here, sandbox);
+		run_as_node(&there);
+		assert_string_equal(here.out[0].text, there.out[0].text);
+		assert_string_equal(there.out[1].text, "");
+	}
+	assert_non_null(strstr(there.out[0].text, "/tmp\n0027\n64\n"));
+	assert_non_null(strstr(there.out[0].text, "\nx\nNoNewPrivs:\t1\n"));
+	pcore_sandbox_free(sandbox);
+	cli_job_opts_done(&opts);
+	cli_job_opts_init(&opts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -731,6 +811,7 @@ int main(void)
 		TEST(several_words_of_many_items_are_told_to_be_too_many),
 		TEST(a_result_comes_back_as_it_was),
 		TEST(each_step_that_can_fail_has_its_name),
+		TREE_TEST(a_job_that_came_as_a_message_runs_as_a_local_one),
 	};
 
 	return RUN_TESTS(tests);
