@@ -19,7 +19,7 @@ enum {
 	PCORE_WIRE_VERSION = 1,
 	PCORE_WIRE_CONTROL_MAX = 1 << 20, /* bytes of a body */
 	PCORE_WIRE_DATA_MAX = 16 << 20,	  /* ENV, TEMPLATE, ASSIGN_N, INPUT, OUTPUT */
-	PCORE_WIRE_NAME_MAX = 64,	  /* of a node, a label, a resource */
+	PCORE_WIRE_NAME_MAX = 64,	  /* of a node, a resource */
 	PCORE_WIRE_CREDIT = 64 << 10,	  /* of each stream at its beginning */
 };
 

@@ -180,7 +180,8 @@ static void get_done(struct cursor *c, struct cursor *rest, void *ret)
 	r->error = take_u32(c);
 	where = wire_take_words(rest, take_u32(c));
 	c->bad |= rest->bad || where.n != (r->error ? 2 : 0);
-	c->bad |= r->error > ERRNO_MAX || r->pid > WIRE_PID_MAX || (r->flags & ~(uint32_t)PCORE_WIRE_DONE_ALL) || !wire_is_exit(r->code, r->status);
+	c->bad |= r->error > ERRNO_MAX || r->pid > WIRE_PID_MAX || !wire_is_exit(r->code, r->status);
+	c->bad |= (r->flags & ~(uint32_t)PCORE_WIRE_DONE_ALL) != 0;
 	r->step = c->bad ? NULL : pcore_wire_word(&where);
 	r->subject = c->bad ? NULL : pcore_wire_word(&where);
 }
@@ -272,8 +273,12 @@ int pcore_wire_open(const struct pcore_wire_frame *f, struct pcore_wire_in *ret)
 
 static bool next(struct pcore_wire_in *in, void *ret)
 {
-	int r = next_record(kind_of(in->type), in, ret);
+	const struct record_kind *kind = kind_of(in->type);
+	int r;
 
+	assert(kind);
+
+	r = next_record(kind, in, ret);
 	assert(r >= 0);
 	return r > 0;
 }
