@@ -56,13 +56,17 @@ static int map(int fd, struct store_control **ret)
 	return 0;
 }
 
-bool store_was_poisoned(int dfd)
+bool store_was_poisoned(int dfd, uint64_t *ret_durable)
 {
 	_cleanup_(fd_closep) int fd = store_file_open(dfd, "control", O_RDONLY | O_NONBLOCK);
 	struct store_control old;
 
-	if (fd < 0 || store_file_read(fd, &old, sizeof(old), 0) < 0 || memcmp(old.magic, control_magic, sizeof(old.magic)) != 0)
+	*ret_durable = 0;
+	if (fd < 0 || store_file_read(fd, &old, sizeof(old), 0) < 0 || memcmp(old.magic, control_magic, sizeof(old.magic)) != 0 ||
+		old.version != CONTROL_VERSION || old.size != sizeof(old))
 		return false;
+	if (old.poison == 0)
+		*ret_durable = old.durable_seq;
 	return old.poison != 0;
 }
 

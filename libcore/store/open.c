@@ -134,6 +134,7 @@ static int forget_pages(struct pcore_store *s)
 static int open_first(struct pcore_store *s, struct pcore_store_found *found)
 {
 	int r = faccessat(s->dfd, "CURRENT", F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	uint64_t durable;
 
 	found->first = true;
 	if (r == -ENOENT && s->spec.create) {
@@ -141,7 +142,7 @@ static int open_first(struct pcore_store *s, struct pcore_store_found *found)
 		if (r == -EBADMSG)
 			(void)snprintf(found->bad_file, sizeof(found->bad_file), "CURRENT");
 	}
-	if (r == 0 && store_was_poisoned(s->dfd)) {
+	if (store_was_poisoned(s->dfd, &durable) && r == 0) {
 		r = forget_pages(s);
 		if (r == -EBADMSG || r == -ENOENT)
 			r = 0; /* found again below, and told */
@@ -150,6 +151,11 @@ static int open_first(struct pcore_store *s, struct pcore_store_found *found)
 		r = store_control_new(s);
 	if (r == 0)
 		r = store_derive(s, found);
+	if (r == 0) { /* the records to come say so: damage before them is none that a crash may leave */
+		uint64_t last = atomic_load(&s->c->last_seq);
+
+		store_durable(s, durable < last ? durable : last);
+	}
 	if (r == 0)
 		r = store_each_file(s->dfd, remove_unlisted, &s->list);
 	if (r == 0)

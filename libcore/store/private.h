@@ -176,7 +176,8 @@ enum store_lock_byte { LOCK_OPENING, LOCK_USERS, LOCK_COMPACTION };
 int store_lock_byte(int fd, enum store_lock_byte byte, short type, bool wait);
 int store_control_new(struct pcore_store *s); /* throws an old one away */
 int store_control_map(struct pcore_store *s);
-bool store_was_poisoned(int dfd); /* does the memory that nobody uses any more say so? */
+/* Does the memory that nobody uses any more say so? And if not, how far the log was on disk by it. */
+bool store_was_poisoned(int dfd, uint64_t *ret_durable);
 void store_control_ready(struct pcore_store *s); /* its magic: from now on others may use it */
 int store_fail(struct pcore_store *s, int code); /* poison it; returns code */
 void store_durable(struct pcore_store *s, uint64_t seq); /* the log up to seq is on disk */

@@ -274,6 +274,22 @@ static void damage_before_what_was_synced_is_refused(void **state)
 	remove_all("s");
 }
 
+static void those_that_come_one_after_the_other_know_what_was_synced(void **state)
+{
+	static const char *const texts[] = { "alpha", "beta", "gamma" };
+	struct pcore_store *s;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		s = open_store(&always, NULL);
+		assert_int_equal(put_text(s, texts[i]), 0);
+		assert_int_equal(pcore_store_close(s), 0);
+	}
+	flip(FIRST, 104 + 33, 1);
+	expect_damage("seg-0000000000000001.log", 104);
+	remove_all("s");
+}
+
 static void a_hole_in_what_was_never_synced_is_a_torn_tail(void **state)
 {
 	const struct pcore_store_spec none = { .create = true, .sync = PCORE_STORE_NONE };
@@ -903,6 +919,7 @@ int main(void)
 		TEST(every_truncation_of_the_last_record_cuts_it),
 		TEST(every_flipped_bit_of_the_last_record_cuts_it),
 		TEST(damage_before_what_was_synced_is_refused),
+		TEST(those_that_come_one_after_the_other_know_what_was_synced),
 		TEST(a_hole_in_what_was_never_synced_is_a_torn_tail),
 		TEST(another_version_or_a_strange_file_is_told),
 		TEST(a_length_that_cannot_be_is_never_allocated),
