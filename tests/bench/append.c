@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * append - records of 128 bytes a second that get to the disk, one at a time. Usage: append floor|store PROCESSES MILLISECONDS
+ * append - records of 128 bytes a second that get to the disk, one at a time. Usage: append floor|store|queue PROCESSES MILLISECONDS
  *
  *   floor  one file each, write(2) and fdatasync(2) for every record
  *   store  one store for all, syncing always
+ *   queue  one durable queue for all, syncing always
  *
  * In the current directory; what it makes there it removes. 128 bytes are what a record takes on disk, header included.
  */
@@ -12,10 +13,11 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "libcore/queue/queue.h"
 #include "libcore/store/store.h"
 #include "tests/bench/bench.h"
 
-enum { RECORD = 128, HEADER = 32, PROCESSES_MAX = 64 };
+enum { RECORD = 128, HEADER = 32, PUT = 32, PROCESSES_MAX = 64 };
 
 static char dir[] = "append.XXXXXX";
 static unsigned char record[RECORD];
@@ -54,6 +56,33 @@ static uint64_t append_store(int64_t until)
 	return n;
 }
 
+static uint64_t append_queue(int64_t until)
+{
+	const struct pcore_queue_spec spec = { .durable = true, .sync = PCORE_QUEUE_ALWAYS };
+	struct pcore_queue *q = NULL;
+	uint64_t n = 0;
+	int r = pcore_queue_open(&q, AT_FDCWD, dir, &spec);
+
+	for (; r >= 0 && now_ns() < until; n++) {
+		struct pcore_item item = { .data = record, .len = RECORD - HEADER - PUT };
+
+		r = pcore_queue_put(q, &item, 1, false, 0);
+	}
+	if (r < 0) {
+		errno = -r;
+		die("queue");
+	}
+	pcore_queue_free(q);
+	return n;
+}
+
+static uint64_t append(const char *how, unsigned me, int64_t until)
+{
+	if (strcmp(how, "floor") == 0)
+		return append_floor(me, until);
+	return strcmp(how, "queue") == 0 ? append_queue(until) : append_store(until);
+}
+
 static void clean_up(void)
 {
 	DIR *d = opendir(dir);
@@ -72,7 +101,7 @@ int main(int argc, char **argv)
 	int status, failed = 0;
 
 	if (argc != 4)
-		die("usage: append floor|store PROCESSES MILLISECONDS");
+		die("usage: append floor|store|queue PROCESSES MILLISECONDS");
 	n = number(argv[2], PROCESSES_MAX);
 	memset(record, 'r', sizeof(record));
 	total = mmap(NULL, sizeof(*total), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -80,6 +109,8 @@ int main(int argc, char **argv)
 		die(dir);
 	start = now_ns();
 	until = start + (int64_t)number(argv[3], 600000) * 1000000;
+	if (strcmp(argv[1], "queue") == 0 && rmdir(dir) < 0) /* the first one makes it, as a queue */
+		die(dir);
 	for (unsigned i = 0; i < n; i++) {
 		pid_t pid = fork();
 
@@ -87,7 +118,7 @@ int main(int argc, char **argv)
 			die("fork");
 		if (pid > 0)
 			continue;
-		atomic_fetch_add(total, strcmp(argv[1], "floor") == 0 ? append_floor(i, until) : append_store(until));
+		atomic_fetch_add(total, append(argv[1], i, until));
 		_exit(0);
 	}
 	while (wait(&status) > 0)
