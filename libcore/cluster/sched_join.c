@@ -194,7 +194,7 @@ int pcore_sched_node_join(struct pcore_sched *s, int64_t now_ns, const struct pc
 	sched_node_swap(n, &fresh);
 	pcore_heap_remove(&s->node_graces, &n->grace);
 	n->gone = false;
-	n->handle = ++s->connections << 32 | n->slot;
+	n->handle = n->last = ++s->connections << 32 | n->slot;
 	for (size_t i = 0; i < n_claims; i++)
 		adopt(s, n, &claims[i]);
 	not_claimed(s, &left);
@@ -292,10 +292,11 @@ int sched_node_lost(struct pcore_sched *s, struct node *n, bool died)
 
 int pcore_sched_node_dead(struct pcore_sched *s, int64_t now_ns, uint64_t node)
 {
-	struct node *n = sched_node_find(s, node);
+	uint32_t slot = (uint32_t)node;
+	struct node *n = slot < s->n_slots ? s->nodes[slot] : NULL;
 	int r;
 
-	if (!n)
+	if (!n || n->last != node)
 		return -ESTALE;
 	s->now_ns = now_ns;
 	r = sched_node_lost(s, n, true);

@@ -161,6 +161,7 @@ struct stock {
 struct node {
 	struct pcore_map_node by_name;
 	uint64_t handle; /* connection << 32 | slot; 0: GONE */
+	uint64_t last;	 /* handle of the last connection */
 	uint64_t instance;
 	uint32_t slot, serial;
 	bool gone, draining, told_drained;

@@ -208,7 +208,8 @@ int pcore_sched_node_join(struct pcore_sched *s, int64_t now_ns, const struct pc
 /* Its connection is lost: its jobs wait for it. Its batch is dropped. */
 int pcore_sched_node_gone(struct pcore_sched *s, int64_t now_ns, uint64_t node);
 
-/* It is known to be dead (the node died), or leaves for good. Its jobs are lost. */
+/* It is known to be dead (the node died), or leaves for good. Its jobs are lost. Also after node_gone(), as long as it has not
+ * come back: it was silent, and now its machine says that it is no more. */
 int pcore_sched_node_dead(struct pcore_sched *s, int64_t now_ns, uint64_t node);
 
 enum pcore_sched_drain {

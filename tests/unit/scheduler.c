@@ -582,6 +582,24 @@ static void a_job_that_may_run_once_is_reported_when_it_is_lost(void **state)
 	pcore_sched_free(b.s);
 }
 
+static void a_node_that_is_gone_may_be_told_to_be_dead(void **state)
+{
+	struct bed b;
+	uint64_t node;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ 0 });
+	node = join(&b, "a", 1);
+	submit(&b, 1, (struct pcore_sched_jobs){ .at_most_once = true });
+	listen(&b);
+	assert_int_equal(pcore_sched_node_gone(b.s, 1, node), 0);
+	assert_int_equal(pcore_sched_node_dead(b.s, 1, node), 0);
+	listen(&b);
+	assert_int_equal(over(&b)->outcome, PCORE_SCHED_LOST);
+	assert_int_equal(pcore_sched_node_dead(b.s, 1, node), -ESTALE);
+	pcore_sched_free(b.s);
+}
+
 static void a_job_that_brings_nodes_down_is_set_aside(void **state)
 {
 	struct bed b;
@@ -1126,6 +1144,7 @@ int main(void)
 		TEST(a_job_is_not_kept_waiting_for_a_node_it_cannot_restart_on),
 		TEST(a_lost_job_runs_again_so_often),
 		TEST(a_job_that_may_run_once_is_reported_when_it_is_lost),
+		TEST(a_node_that_is_gone_may_be_told_to_be_dead),
 		TEST(a_job_that_brings_nodes_down_is_set_aside),
 		TEST(results_of_other_attempts_are_dropped_and_counted),
 		TEST(a_node_that_comes_back_keeps_what_it_has),
