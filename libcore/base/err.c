@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "libcore/base/err.h"
 #include "libcore/base/util.h"
@@ -67,4 +68,12 @@ const char *pcore_step_name(enum pcore_step step)
 	assert(step < PCORE_STEP_COUNT);
 
 	return step_names[step];
+}
+
+enum pcore_step pcore_step_by_name(const char *name)
+{
+	for (unsigned i = 0; i < PCORE_STEP_COUNT; i++)
+		if (strcmp(step_names[i], name) == 0)
+			return (enum pcore_step)i;
+	return PCORE_STEP_NONE;
 }

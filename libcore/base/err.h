@@ -58,4 +58,7 @@ int pcore_err_set(struct pcore_err *err, int code, enum pcore_step step, const c
 /* The step's name as reports print it: "open", "chdir", "exec", ... */
 const char *pcore_step_name(enum pcore_step step);
 
+/* The step of that name; PCORE_STEP_NONE for one that is not known. */
+enum pcore_step pcore_step_by_name(const char *name);
+
 #endif
