@@ -257,6 +257,7 @@ static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct 
 		return r;
 	}
 	job->run = run;
+	job->result.pid = run->proc.pid;
 	if (l->spec.input)
 		start_feeder(run, fds[0].fd);
 	if (!l->spec.inherit) {

@@ -411,6 +411,8 @@ void pcore_pool_exited(struct pcore_pool *p, struct pcore_job *job)
 	p->counts.running--;
 	p->counts.exited++;
 	give_slot(p, job->slot);
+	if (p->owner.exited)
+		p->owner.exited(p->ctx, job);
 	pcore_pool_kick(p);
 }
 
@@ -444,6 +446,13 @@ void pcore_pool_handed_back(struct pcore_pool *p, struct pcore_job *job)
 	if (p->stopping != PCORE_POOL_RUN)
 		give_back(p);
 	pcore_pool_kick(p);
+}
+
+void pcore_pool_lost(struct pcore_pool *p, struct pcore_job *job)
+{
+	assert(job->state == PCORE_JOB_RUNNING);
+
+	p->owner.again(p->ctx, job);
 }
 
 /* ---- from the owner ---- */

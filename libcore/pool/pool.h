@@ -36,6 +36,7 @@ struct pcore_job_result {
 	int64_t wall_ns;
 	pid_t pid;	    /* 0: there was no process, or not for this job alone */
 	unsigned survivors; /* processes it left behind, which were ended */
+	const char *node;   /* where it ran, as long as the executor is there; NULL: here */
 };
 
 /* Embedded in the owner's job. The owner zeroes it and may set the first four; the dispatcher numbers it, unless the owner did. */
@@ -103,6 +104,7 @@ struct pcore_pool_owner {
 	/* Output as it comes. False: the bytes were taken, but no more now; pcore_pool_resume() when there is room. */
 	bool (*output)(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len);
 	void (*again)(void *ctx, struct pcore_job *job); /* the attempt failed, another will follow: forget its output */
+	void (*exited)(void *ctx, struct pcore_job *job); /* an attempt: it does not run any more; may be NULL */
 	void (*done)(void *ctx, struct pcore_job *job);	 /* the job is the owner's again */
 	void (*limited)(void *ctx, unsigned jobs, int error); /* short of something: this many at a time; may be NULL */
 	void (*idle)(void *ctx); /* no job is left and none will come; once */
@@ -174,6 +176,9 @@ void pcore_pool_finished(struct pcore_pool *p, struct pcore_job *job); /* nothin
 
 /* A running job was not begun after all: it is started again, and this was no attempt. Of several, the last one first. */
 void pcore_pool_handed_back(struct pcore_pool *p, struct pcore_job *job);
+
+/* What a running job has written so far is not to count: it runs anew, as the same attempt. */
+void pcore_pool_lost(struct pcore_pool *p, struct pcore_job *job);
 
 /* ---- the local executor: processes of this machine ---- */
 
