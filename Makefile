@@ -15,9 +15,9 @@ SEAM_BUILD = $(if $(filter release,$(VARIANT)),$(BUILD)/faults,$(BUILD))
 SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
 
 # unit tests that run once for each loop backend
-BACKEND_UNITS = loop% proc% pool% queue% net%
+BACKEND_UNITS = loop% proc% pool% queue% net% cluster_node%
 
-ALL_TOOLS = prun ppool pqueue ptimer
+ALL_TOOLS = prun ppool pqueue ptimer pnode psubmit
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
 LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
 # a library of its own: only what works over many machines takes anything of it

@@ -5,6 +5,9 @@
 #ifndef PCORE_CLUSTER_H
 #define PCORE_CLUSTER_H
 
+#include "libcore/cluster/client.h"
+#include "libcore/cluster/node.h"
+#include "libcore/cluster/scheduler.h"
 #include "libcore/cluster/spec.h"
 #include "libcore/cluster/wire.h"
 

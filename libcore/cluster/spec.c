@@ -626,14 +626,6 @@ void pcore_done_of_result(struct pcore_wire_done *d, const struct pcore_job_resu
 	};
 }
 
-static enum pcore_step step_by_name(const char *name)
-{
-	for (int i = 0; i < PCORE_STEP_COUNT; i++)
-		if (strcmp(pcore_step_name((enum pcore_step)i), name) == 0)
-			return (enum pcore_step)i;
-	return PCORE_STEP_NONE;
-}
-
 void pcore_result_of_done(struct pcore_job_result *r, const struct pcore_wire_done *d)
 {
 	struct rusage *u = &r->exit.usage;
@@ -649,7 +641,7 @@ void pcore_result_of_done(struct pcore_job_result *r, const struct pcore_wire_do
 		.survivors = d->survivors,
 	};
 	if (d->error)
-		(void)pcore_err_set(&r->error, -(int)d->error, step_by_name(d->step), d->subject);
+		(void)pcore_err_set(&r->error, -(int)d->error, pcore_step_by_name(d->step), d->subject);
 	u->ru_utime = to_timeval(d->user_ns);
 	u->ru_stime = to_timeval(d->system_ns);
 	u->ru_maxrss = (long)d->maxrss_kib;

@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client.c - the executor that runs a pool's jobs on nodes.
+ *
+ * Whatever happens is told to the scheduler where it happens; what the scheduler then wants is carried out by pump(), once a
+ * turn of the loop, so that many assignments make one frame.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <signal.h>
+#include <string.h>
+
+#include "libcore/cluster/client_private.h"
+
+enum { CAPACITY_MIN = 64, AHEAD = 64 };
+
+static struct cluster *cluster_of(const struct pcore_executor *ex)
+{
+	return container_of(ex, struct cluster, ex);
+}
+
+struct name {
+	struct pcore_list link;
+	char text[];
+};
+
+const char *cluster_name(struct cluster *c, const char *name)
+{
+	struct name *n;
+
+	PCORE_LIST_FOREACH_SAFE(node, &c->names)
+		if (strcmp(container_of(node, struct name, link)->text, name) == 0)
+			return container_of(node, struct name, link)->text;
+	n = malloc(sizeof(*n) + strlen(name) + 1);
+	if (!n)
+		return NULL;
+	strcpy(n->text, name);
+	pcore_list_init(&n->link);
+	pcore_list_add_tail(&c->names, &n->link);
+	return n->text;
+}
+
+struct cluster_run *cluster_find(struct cluster *c, uint64_t id)
+{
+	struct pcore_map_node *node = pcore_map_find(&c->by_id, &id, sizeof(id));
+
+	return node ? container_of(node, struct cluster_run, node) : NULL;
+}
+
+void cluster_tell(struct cluster *c, enum pcore_cluster_event ev, const char *name, const char *why, int code, const struct pcore_job *job)
+{
+	const struct pcore_cluster_news n = { .event = ev, .name = name, .why = why, .code = code, .job = job };
+
+	c->spec.news(c->spec.ctx, &n);
+}
+
+/* ---- slots ---- */
+
+static bool grow_slots(struct cluster *c)
+{
+	size_t n = c->n_slots > 0 ? 2 * c->n_slots : 64;
+	bool *slots = realloc(c->slots, n * sizeof(*slots));
+
+	if (!slots)
+		return false;
+	memset(slots + c->n_slots, 0, (n - c->n_slots) * sizeof(*slots));
+	c->slots = slots;
+	c->n_slots = n;
+	return true;
+}
+
+/* The lowest free one, from 1; 0 without memory. */
+static unsigned take_slot(struct cluster *c)
+{
+	size_t i = 0;
+
+	while (i < c->n_slots && c->slots[i])
+		i++;
+	if (i == c->n_slots && !grow_slots(c))
+		return 0;
+	c->slots[i] = true;
+	return (unsigned)i + 1;
+}
+
+/* ---- runs ---- */
+
+static void run_free(struct cluster_run *run)
+{
+	struct cluster *c = run->cluster;
+
+	if (run->id)
+		pcore_map_remove(&c->by_id, &run->node);
+	pcore_list_del(&run->all);
+	cluster_begun(run, false);
+	c->slots[run->slot - 1] = false;
+	c->under_way--;
+	free(run->args);
+	free(run);
+}
+
+void cluster_begun(struct cluster_run *run, bool begun)
+{
+	run->cluster->running += (unsigned)begun - (unsigned)run->begun;
+	run->begun = begun;
+}
+
+static void forget_attempt(struct cluster_run *run)
+{
+	cluster_begun(run, false);
+	run->attempt = 0;
+	run->on = NULL;
+	run->ended = false;
+	for (int i = 0; i < 2; i++) {
+		run->received[i] = 0;
+		run->granted[i] = PCORE_WIRE_CREDIT;
+		run->refused[i] = false;
+	}
+}
+
+void cluster_settle(struct cluster_run *run)
+{
+	const struct pcore_wire_done *d = &run->done;
+	struct pcore_sched_result result = { .wall_ns = d->wall_ns };
+	struct cluster *c = run->cluster;
+	struct link *l = run->on;
+
+	if (!run->ended || run->received[0] < d->sent[0] || run->received[1] < d->sent[1])
+		return;
+	result.success = d->error == 0 && !(d->flags & (PCORE_WIRE_TIMED_OUT | PCORE_WIRE_LOST)) && d->code == CLD_EXITED && d->status == 0;
+	l->jobs++;
+	l->job_ns += d->wall_ns;
+	(void)pcore_sched_done(c->sched, pcore_loop_now(c->loop), l->handle, run->id, run->attempt, &result);
+	cluster_pump_soon(c);
+}
+
+static void fill_in_result(struct cluster_run *run, const struct pcore_sched_news *n)
+{
+	struct pcore_job *job = run->job;
+
+	if (run->ended) {
+		job->result = run->result;
+		job->slot = run->done.slot;
+		return;
+	}
+	job->result.cancelled = n->outcome == PCORE_SCHED_CANCELLED;
+	job->result.lost = !job->result.cancelled;
+}
+
+/* ---- what the scheduler wants ---- */
+
+/* Nothing of it ever ran, and nothing is to run any more. */
+static bool never_began(const struct cluster_run *run, const struct pcore_sched_news *n)
+{
+	bool there = run->ended && (run->done.code != 0 || run->done.error != 0);
+
+	return n->outcome == PCORE_SCHED_CANCELLED && !run->begun && !there && !run->job->given_up &&
+	       pcore_pool_stopping(run->cluster->ex.pool) != PCORE_POOL_RUN;
+}
+
+static void tell_over(const struct cluster_run *run, enum pcore_sched_outcome outcome)
+{
+	if (outcome == PCORE_SCHED_LOST)
+		cluster_tell(run->cluster, PCORE_CLUSTER_LOST, "", "lost with its node, and not run again", 0, run->job);
+	else if (outcome == PCORE_SCHED_CRASHED)
+		cluster_tell(run->cluster, PCORE_CLUSTER_LOST, "", "set aside: every node it ran on died", 0, run->job);
+	if (run->ended && run->done.flags & (PCORE_WIRE_CUT_STDOUT | PCORE_WIRE_CUT_STDERR))
+		cluster_tell(run->cluster, PCORE_CLUSTER_CUT, "", "", 0, run->job);
+}
+
+static void over(struct cluster_run *run, const struct pcore_sched_news *n)
+{
+	struct pcore_pool *p = run->cluster->ex.pool;
+	struct pcore_job *job = run->job;
+	bool handed_back = never_began(run, n);
+
+	tell_over(run, n->outcome);
+	fill_in_result(run, n);
+	job->run = NULL;
+	run_free(run);
+	if (handed_back) {
+		pcore_pool_handed_back(p, job);
+		return;
+	}
+	pcore_pool_exited(p, job);
+	pcore_pool_finished(p, job);
+}
+
+static void again(struct cluster_run *run)
+{
+	bool begun = run->begun;
+
+	forget_attempt(run);
+	if (!begun)
+		return;
+	pcore_pool_lost(run->cluster->ex.pool, run->job);
+	cluster_tell(run->cluster, PCORE_CLUSTER_LOST, "", "lost with its node, and run again", 0, run->job);
+}
+
+/* Why no node could run it, for people. */
+static void no_node(struct cluster_run *run)
+{
+	struct cluster *c = run->cluster;
+	struct pcore_sched_why w;
+	char why[160];
+
+	if (c->told_no_node || run->attempt > 0 || pcore_sched_explain(c->sched, run->id, &w) < 0 || w.n_nodes == 0 ||
+		w.pinned + w.labels + w.cpus + w.memory + w.resources < w.n_nodes)
+		return; /* none at all is told as such */
+	c->told_no_node = true;
+	(void)snprintf(why, sizeof(why), "of %" PRIu32 " nodes %" PRIu32 " have too few CPUs, %" PRIu32 " too little memory, %" PRIu32
+		" not the resources, %" PRIu32 " not the labels, %" PRIu32 " another name", w.n_nodes, w.cpus, w.memory, w.resources, w.labels, w.pinned);
+	cluster_tell(c, PCORE_CLUSTER_NO_NODE, "", why, 0, run->job);
+}
+
+static void hear_news(struct cluster *c, const struct pcore_sched_news *n)
+{
+	struct cluster_run *run = (struct cluster_run *)(uintptr_t)n->cookie;
+
+	switch (n->kind) {
+	case PCORE_SCHED_OVER:
+		over(run, n);
+		break;
+	case PCORE_SCHED_AGAIN:
+		again(run);
+		break;
+	case PCORE_SCHED_NO_NODE:
+		no_node(run);
+		break;
+	case PCORE_SCHED_ROOM:
+	case PCORE_SCHED_DRAINED:
+		pcore_pool_kick(c->ex.pool);
+		break;
+	}
+}
+
+static void schedule_tick(struct cluster *c)
+{
+	int64_t at = pcore_sched_next_ns(c->sched), alone;
+
+	alone = c->alone_since == INT64_MAX || c->given_up || c->closing ? INT64_MAX : pcore_ns_add(c->alone_since, c->spec.wait_nodes_ns);
+	at = alone < at ? alone : at;
+	if (c->closing)
+		at = INT64_MAX;
+	if (pcore_op_live(&c->tick))
+		pcore_op_cancel(c->loop, &c->tick);
+	else if (at < INT64_MAX)
+		(void)pcore_op_timer(c->loop, &c->tick, PCORE_CLOCK_MONOTONIC, at);
+}
+
+/* A node has come: is it clear now that the job that has waited longest will never run? */
+static void look_for_stuck(struct cluster *c)
+{
+	if (pcore_list_empty(&c->runs) || c->n_links_up == 0)
+		return;
+	no_node(container_of(c->runs.next, struct cluster_run, all));
+}
+
+static void pump(struct pcore_op *op, int res)
+{
+	struct cluster *c = container_of(op, struct cluster, pump);
+	struct pcore_sched_batch b;
+	struct pcore_sched_news n;
+	bool more = true;
+
+	(void)res;
+	while (more) {
+		more = false;
+		while (pcore_sched_next_news(c->sched, &n)) { /* first: that an attempt is lost comes before the next one */
+			hear_news(c, &n);
+			more = true;
+		}
+		while (pcore_sched_next_batch(c->sched, &b)) {
+			link_act(b.ctx, &b);
+			more = true;
+		}
+	}
+	if (c->node_came)
+		look_for_stuck(c);
+	c->node_came = false;
+	schedule_tick(c);
+}
+
+void cluster_pump_soon(struct cluster *c)
+{
+	if (!pcore_op_live(&c->pump))
+		(void)pcore_op_timer(c->loop, &c->pump, PCORE_CLOCK_MONOTONIC, 0);
+}
+
+static void give_up(struct cluster *c)
+{
+	if (c->given_up || c->closing)
+		return;
+	c->given_up = true;
+	cluster_tell(c, PCORE_CLUSTER_GIVE_UP, "", "", 0, NULL);
+}
+
+void cluster_look_for_hope(struct cluster *c)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &c->links)
+		if (!container_of(node, struct link, link)->refused)
+			return;
+	give_up(c);
+}
+
+static void tick(struct pcore_op *op, int res)
+{
+	struct cluster *c = container_of(op, struct cluster, tick);
+	int64_t now = pcore_loop_now(c->loop);
+
+	if (res == -ETIME) {
+		(void)pcore_sched_tick(c->sched, now);
+		if (c->alone_since != INT64_MAX && now >= pcore_ns_add(c->alone_since, c->spec.wait_nodes_ns))
+			give_up(c);
+	}
+	if (!c->closing)
+		cluster_pump_soon(c);
+}
+
+/* As many jobs as the nodes run and take ahead; before the first has come a few, to have something for it. */
+void cluster_count_nodes(struct cluster *c)
+{
+	uint64_t capacity = 0;
+	unsigned up = 0;
+
+	PCORE_LIST_FOREACH_SAFE(node, &c->links) {
+		const struct link *l = container_of(node, struct link, link);
+
+		if (!l->joined)
+			continue;
+		up++;
+		capacity += 2 * l->node.cpus + AHEAD;
+	}
+	c->n_links_up = up;
+	c->capacity = capacity > CAPACITY_MIN ? capacity : CAPACITY_MIN;
+	if (c->spec.jobs_max > 0 && c->capacity > c->spec.jobs_max)
+		c->capacity = c->spec.jobs_max;
+	if (up > 0)
+		c->alone_since = INT64_MAX;
+	else if (c->alone_since == INT64_MAX)
+		c->alone_since = pcore_now_ns();
+	if (c->ex.pool)
+		pcore_pool_kick(c->ex.pool);
+	cluster_pump_soon(c);
+}
+
+/* ---- what the pool wants ---- */
+
+static int describe(struct cluster *c)
+{
+	int r;
+
+	if (c->described)
+		return 0;
+	pcore_buf_clear(&c->env);
+	pcore_buf_clear(&c->template);
+	r = c->spec.describe(c->spec.ctx, &c->env, &c->template);
+	c->described = r == 0;
+	return r;
+}
+
+static int submit(struct cluster_run *run)
+{
+	struct cluster *c = run->cluster;
+	struct pcore_sched_jobs jobs = c->spec.jobs;
+	int r;
+
+	jobs.n = 1;
+	jobs.cookie = (uintptr_t)run;
+	r = pcore_sched_submit(c->sched, pcore_loop_now(c->loop), c->client, &jobs, &run->id);
+	if (r < 0)
+		return r;
+	r = pcore_map_insert(&c->by_id, &run->node, &run->id, sizeof(run->id));
+	if (r < 0) {
+		(void)pcore_sched_cancel(c->sched, pcore_loop_now(c->loop), run->id, 1, PCORE_SCHED_KILL);
+		run->id = 0;
+	}
+	return r;
+}
+
+static int cluster_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
+{
+	struct cluster *c = cluster_of(ex);
+	struct cluster_run *run = calloc(1, sizeof(*run));
+	int r;
+
+	if (!run)
+		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+
+	run->cluster = c;
+	run->job = job;
+	pcore_list_init(&run->all);
+	forget_attempt(run);
+	job->slot = run->slot = take_slot(c);
+	if (run->slot == 0) {
+		free(run);
+		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+	}
+	c->under_way++;
+	pcore_list_add_tail(&c->runs, &run->all);
+	job->result.start_ns = pcore_clock_ns(CLOCK_REALTIME);
+	r = describe(c);
+	if (r == 0)
+		r = c->spec.args(c->spec.ctx, job, &run->args);
+	if (r == 0)
+		r = submit(run);
+	if (r < 0) {
+		run_free(run);
+		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");
+	}
+	job->run = run;
+	return 0;
+}
+
+static void cancel(struct pcore_job *job, enum pcore_sched_how how)
+{
+	struct cluster_run *run = job->run;
+	struct cluster *c = run->cluster;
+
+	run->cancelled = true;
+	(void)pcore_sched_cancel(c->sched, pcore_loop_now(c->loop), run->id, 1, how);
+	run->refused[0] = run->refused[1] = false; /* whoever had no room may not want the rest at all */
+	link_credit(run);
+	cluster_pump_soon(c);
+}
+
+static void cluster_end(struct pcore_executor *ex, struct pcore_job *job)
+{
+	(void)ex;
+	cancel(job, PCORE_SCHED_END);
+}
+
+static void cluster_kill(struct pcore_executor *ex, struct pcore_job *job)
+{
+	(void)ex;
+	cancel(job, PCORE_SCHED_KILL);
+}
+
+static void cluster_signal(struct pcore_executor *ex, struct pcore_job *job, int sig)
+{
+	struct cluster_run *run = job->run;
+
+	(void)ex;
+	if (run->begun)
+		link_signal(run, sig);
+	else if (sig == SIGINT || sig == SIGTERM || sig == SIGQUIT) /* it would begin after it was to end */
+		cancel(job, PCORE_SCHED_END);
+}
+
+static void cluster_resume(struct pcore_executor *ex, struct pcore_job *job)
+{
+	struct cluster_run *run = job->run;
+
+	(void)ex;
+	run->refused[0] = run->refused[1] = false;
+	link_credit(run);
+}
+
+static bool cluster_has_room(const struct pcore_executor *ex)
+{
+	const struct cluster *c = cluster_of(ex);
+
+	return c->under_way < c->capacity && !c->given_up;
+}
+
+static void cluster_flush(struct pcore_executor *ex)
+{
+	cluster_pump_soon(cluster_of(ex));
+}
+
+/* What no node has yet is not begun any more. */
+static void give_back(struct cluster *c)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &c->runs) {
+		struct cluster_run *run = container_of(node, struct cluster_run, all);
+
+		if (run->attempt == 0 && !run->cancelled)
+			cancel(run->job, PCORE_SCHED_END);
+	}
+}
+
+static void cluster_close(struct pcore_executor *ex, enum pcore_pool_stop how)
+{
+	struct cluster *c = cluster_of(ex);
+
+	if (how == PCORE_POOL_DRAIN)
+		give_back(c);
+	if (c->under_way > 0 || pcore_pool_counts(ex->pool).waiting > 0)
+		return; /* these need their nodes, or others */
+	c->closing = true;
+	PCORE_LIST_FOREACH_SAFE(node, &c->links)
+		link_close(container_of(node, struct link, link));
+	pcore_op_cancel(c->loop, &c->tick);
+}
+
+/* Until all connections have ended. */
+static bool cluster_busy(const struct pcore_executor *ex)
+{
+	const struct cluster *c = cluster_of(ex);
+
+	PCORE_LIST_FOREACH_SAFE(node, (struct pcore_list *)&c->links) {
+		const struct link *l = container_of(node, struct link, link);
+
+		if (l->conn || pcore_op_live(&l->retry))
+			return true;
+	}
+	return c->under_way > 0;
+}
+
+static int cluster_resize(struct pcore_executor *ex, unsigned jobs)
+{
+	struct cluster *c = cluster_of(ex);
+
+	c->spec.jobs_max = jobs;
+	cluster_count_nodes(c);
+	return 0;
+}
+
+static void cluster_free(struct pcore_executor *ex)
+{
+	struct cluster *c = cluster_of(ex);
+	struct pcore_list *node;
+
+	assert(c->under_way == 0 && !pcore_op_live(&c->pump) && !pcore_op_live(&c->tick));
+
+	while ((node = pcore_list_pop(&c->links)))
+		link_free(container_of(node, struct link, link));
+	while ((node = pcore_list_pop(&c->names)))
+		free(container_of(node, struct name, link));
+	pcore_sched_free(c->sched);
+	pcore_map_done(&c->by_id);
+	pcore_buf_done(&c->env);
+	pcore_buf_done(&c->template);
+	free(c->slots);
+	free(c);
+}
+
+int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_cluster_spec *spec, struct pcore_err *err)
+{
+	static const struct pcore_executor_ops ops = {
+		.start = cluster_start,
+		.signal = cluster_signal,
+		.end = cluster_end,
+		.kill = cluster_kill,
+		.resume = cluster_resume,
+		.free = cluster_free,
+		.has_room = cluster_has_room,
+		.flush = cluster_flush,
+		.close = cluster_close,
+		.busy = cluster_busy,
+		.resize = cluster_resize,
+	};
+	const struct pcore_sched_spec sched = { .lost_after_ns = spec->lost_after_ns };
+	struct cluster *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+
+	c->ex.ops = &ops;
+	c->loop = lp;
+	c->spec = *spec;
+	c->tick.done = tick;
+	c->pump.done = pump;
+	c->alone_since = pcore_now_ns();
+	pcore_list_init(&c->links);
+	pcore_list_init(&c->runs);
+	pcore_list_init(&c->names);
+	r = pcore_sched_new(&c->sched, &sched);
+	if (r == 0)
+		r = pcore_sched_client_join(c->sched, pcore_now_ns(), true, 1, &c->client);
+	if (r < 0) {
+		pcore_sched_free(c->sched);
+		free(c);
+		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");
+	}
+	cluster_count_nodes(c);
+	*ret = &c->ex;
+	return 0;
+}
+
+static struct link *link_new(struct cluster *c)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->cluster = c;
+	pcore_list_init(&l->link);
+	pcore_list_add_tail(&c->links, &l->link);
+	return l;
+}
+
+int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const struct pcore_net_addr *addrs, size_t n)
+{
+	struct link *l = link_new(cluster_of(ex));
+
+	if (!l)
+		return -ENOMEM;
+	l->address = strdup(text);
+	if (!l->address)
+		return -ENOMEM;
+	l->n_addrs = n < CLIENT_ADDRS ? n : CLIENT_ADDRS;
+	memcpy(l->addrs, addrs, l->n_addrs * sizeof(*addrs));
+	link_connect(l);
+	return 0;
+}
+
+int pcore_cluster_adopt(struct pcore_executor *ex, struct pcore_net_conn *conn)
+{
+	struct link *l = link_new(cluster_of(ex));
+
+	if (!l)
+		return -ENOMEM;
+	l->conn = conn;
+	pcore_net_own(conn, &link_ops, l);
+	return 0;
+}
+
+bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluster_node *ret)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &cluster_of(ex)->links) {
+		const struct link *l = container_of(node, struct link, link);
+
+		if (!l->name || i-- > 0)
+			continue;
+		*ret = (struct pcore_cluster_node){ l->name, (uint32_t)l->node.cpus, l->jobs, l->job_ns, l->joined };
+		return true;
+	}
+	return false;
+}
+
+unsigned pcore_cluster_running(const struct pcore_executor *ex)
+{
+	return cluster_of(ex)->running;
+}
+
+unsigned pcore_cluster_cpus(const struct pcore_executor *ex)
+{
+	uint64_t cpus = 0;
+
+	PCORE_LIST_FOREACH_SAFE(node, (struct pcore_list *)&cluster_of(ex)->links) {
+		const struct link *l = container_of(node, struct link, link);
+
+		cpus += l->joined ? l->node.cpus : 0;
+	}
+	return cpus < UINT16_MAX ? (unsigned)cpus : UINT16_MAX;
+}

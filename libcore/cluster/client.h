@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client.h - a private cluster: the executor that runs a pool's jobs on nodes, with a scheduler of its own.
+ *
+ * Nodes are connected to by address, again and again, or handed over as open connections. The jobs of the pool go to the
+ * scheduler; what it decides goes to the nodes; what they say comes back as the pool expects it of an executor. A job
+ * that is lost with its node runs again on another, unless spec says otherwise: its output so far is forgotten.
+ *
+ * A connection that breaks is made anew at once, and then ever more rarely. A node that refuses it, or says goodbye, is dead;
+ * one that is only silent has lost_after_ns to come back, and goes on with what it has.
+ *
+ * One thread, the loop's. Slots are numbered over the whole cluster: no two jobs under way have the same.
+ */
+#ifndef PCORE_CLUSTER_CLIENT_H
+#define PCORE_CLUSTER_CLIENT_H
+
+#include "libcore/cluster/scheduler.h"
+#include "libcore/cluster/wire.h"
+#include "libcore/net/net.h"
+#include "libcore/pool/pool.h"
+
+enum pcore_cluster_event {
+	PCORE_CLUSTER_UP,	   /* name is there */
+	PCORE_CLUSTER_GONE,	   /* name does not answer any more: why */
+	PCORE_CLUSTER_UNREACHABLE, /* address, at the first try: why. It is tried again */
+	PCORE_CLUSTER_REFUSED,	   /* address will never do: why (version, key); code is its -errno */
+	PCORE_CLUSTER_NO_NODE,	   /* no node could ever run a job: why */
+	PCORE_CLUSTER_LOST,	   /* a job was lost with a node: name; it is run again, or not: why */
+	PCORE_CLUSTER_CUT,	   /* a job wrote more than it may: the rest is not there */
+	PCORE_CLUSTER_GIVE_UP,	   /* no node for wait_nodes_ns: stop the pool */
+};
+
+struct pcore_cluster_news {
+	enum pcore_cluster_event event;
+	const char *name; /* of the node, or the address */
+	const char *why;
+	int code;
+	const struct pcore_job *job; /* NO_NODE, LOST, CUT */
+};
+
+enum { PCORE_CLUSTER_ENV = 1 };
+
+/* What is pointed to is borrowed for the executor's life. */
+struct pcore_cluster_spec {
+	struct pcore_net *net; /* our end, as a scheduler */
+	struct pcore_sched_jobs jobs; /* of every job: the request, priority, what happens to a lost one; n and cookie are ours */
+	unsigned jobs_max; /* under way at a time; 0: as many as the nodes take */
+	int64_t wait_nodes_ns, lost_after_ns;
+
+	/* What all jobs have in common: append the bodies of an ENV, whose number is PCORE_CLUSTER_ENV, and of a TEMPLATE. Asked
+	 * once, when there is a job. 0, -errno. */
+	int (*describe)(void *ctx, struct pcore_buf *env, struct pcore_buf *template);
+	/* The arguments of a job's command, for the template: in one block, to be freed. 0, -errno. */
+	int (*args)(void *ctx, struct pcore_job *job, char ***ret);
+	void (*news)(void *ctx, const struct pcore_cluster_news *n);
+	void *ctx;
+};
+
+/* 0, -errno with err. Its first node is waited for from now on. */
+int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_cluster_spec *spec, struct pcore_err *err);
+
+/* Keep a connection to this node (the first address that answers). 0, -ENOMEM. */
+int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const struct pcore_net_addr *addrs, size_t n);
+
+/* Take over a connection to a node, open or about to be. When it ends the node is dead. 0, -ENOMEM. */
+int pcore_cluster_adopt(struct pcore_executor *ex, struct pcore_net_conn *c);
+
+/* Who has done how much, one by one from i = 0; false when there are no more. */
+struct pcore_cluster_node {
+	const char *name;
+	uint32_t cpus;
+	uint64_t jobs; /* that ended there */
+	int64_t job_ns; /* for how long they ran, in all */
+	bool up;
+};
+bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluster_node *ret);
+
+/* How many jobs are running, as far as the nodes have said; and on how many CPUs they could. */
+unsigned pcore_cluster_running(const struct pcore_executor *ex);
+unsigned pcore_cluster_cpus(const struct pcore_executor *ex);
+
+#endif

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client_link.c - the connection to a node: what it says becomes events of the scheduler, what the scheduler wants becomes frames.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "libcore/cluster/client_private.h"
+#include "libcore/cluster/spec.h"
+
+enum { TEMPLATE = 1, RTT_NS = 500 * 1000 };
+
+static int64_t now_of(const struct link *l)
+{
+	return pcore_loop_now(l->cluster->loop);
+}
+
+/* Send the body in buf. A peer that does not take it is found out by net. */
+static void send_body(struct link *l, enum pcore_wire_type type, uint64_t id)
+{
+	uint16_t flags = pcore_wire_body_max(type) > PCORE_WIRE_CONTROL_MAX ? PCORE_NET_DATA : 0;
+
+	if (l->conn)
+		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, l->buf.data, l->buf.len);
+	pcore_buf_clear(&l->buf);
+}
+
+/* ---- to the node ---- */
+
+static int prepare(struct link *l)
+{
+	const struct cluster *c = l->cluster;
+	int r;
+
+	if (l->prepared)
+		return 0;
+	pcore_buf_clear(&l->buf);
+	r = pcore_buf_add(&l->buf, c->env.data, c->env.len);
+	if (r < 0)
+		return r;
+	send_body(l, PCORE_WIRE_ENV, PCORE_CLUSTER_ENV);
+	r = pcore_buf_add(&l->buf, c->template.data, c->template.len);
+	if (r < 0)
+		return r;
+	send_body(l, PCORE_WIRE_TEMPLATE, TEMPLATE);
+	l->prepared = true;
+	return 0;
+}
+
+/* Frames of one type after the other, as the actions come. */
+struct writer {
+	struct link *link;
+	struct pcore_wire_out out;
+	enum pcore_wire_type type;
+	bool open;
+};
+
+static void end_frame(struct writer *w)
+{
+	if (w->open && pcore_wire_end(&w->out, false) > 0)
+		send_body(w->link, w->type, 0);
+	w->open = false;
+}
+
+static int begin(struct writer *w, enum pcore_wire_type type)
+{
+	if (w->open && w->type == type)
+		return 0;
+	end_frame(w);
+	pcore_buf_clear(&w->link->buf);
+	w->type = type;
+	w->open = pcore_wire_begin(&w->out, &w->link->buf, type) == 0;
+	return w->open ? 0 : -ENOMEM;
+}
+
+static int begin_another(struct writer *w)
+{
+	end_frame(w);
+	return begin(w, w->type);
+}
+
+static int put_start(struct writer *w, const struct pcore_sched_batch *b, const struct pcore_sched_action *a)
+{
+	struct cluster_run *run = (struct cluster_run *)(uintptr_t)a->cookie;
+	_cleanup_(pcore_buf_done) struct pcore_buf ids = PCORE_BUF_INIT(0);
+	struct pcore_wire_assign m = {
+		.job = a->job,
+		.attempt = a->attempt,
+		.template = TEMPLATE,
+		.seq = run->job->seq,
+		.timeout = a->time_limit_ns,
+		.tries = run->job->attempt,
+		.priority = a->priority,
+		.flags = a->ahead ? PCORE_WIRE_AHEAD : 0,
+		.args.list = run->args,
+	};
+	int r = begin(w, PCORE_WIRE_ASSIGN_N);
+
+	run->attempt = a->attempt;
+	run->on = w->link;
+	run->n_ids = a->n_ids < CLIENT_IDS ? a->n_ids : CLIENT_IDS;
+	for (uint16_t i = 0; i < run->n_ids; i++) {
+		run->ids[i] = b->ids[a->ids + i];
+		r = r < 0 ? r : pcore_wire_add_u16(&ids, run->ids[i]);
+	}
+	m.ids = (struct pcore_wire_bytes){ ids.data, ids.len };
+	r = r < 0 ? r : pcore_wire_add_assign(&w->out, &m);
+	if (r == -EMSGSIZE && begin_another(w) == 0)
+		r = pcore_wire_add_assign(&w->out, &m);
+	return r;
+}
+
+static int put_ref(struct writer *w, const struct pcore_sched_action *a)
+{
+	struct pcore_wire_ref ref = { .job = a->job, .attempt = a->attempt };
+	enum pcore_wire_type type = PCORE_WIRE_ACK_N;
+	int r;
+
+	if (a->verb == PCORE_SCHED_CANCEL) {
+		type = PCORE_WIRE_CANCEL_N;
+		ref.how = a->how == PCORE_SCHED_KILL ? PCORE_WIRE_KILL_IT : PCORE_WIRE_END_IT;
+	} else if (a->verb == PCORE_SCHED_RETRACT) {
+		type = PCORE_WIRE_RETRACT_N;
+	}
+	r = begin(w, type);
+	if (r == 0)
+		r = pcore_wire_add_ref(&w->out, &ref);
+	if (r == -EMSGSIZE && begin_another(w) == 0)
+		r = pcore_wire_add_ref(&w->out, &ref);
+	return r;
+}
+
+void link_act(struct link *l, const struct pcore_sched_batch *b)
+{
+	struct writer w = { .link = l };
+	int r = prepare(l);
+
+	for (size_t i = 0; i < b->n && r == 0; i++)
+		r = b->actions[i].verb == PCORE_SCHED_START ? put_start(&w, b, &b->actions[i]) : put_ref(&w, &b->actions[i]);
+	end_frame(&w);
+	if (r < 0 && l->conn) /* what it was not told it does not claim, and so it is assigned again */
+		pcore_net_abort(l->conn);
+}
+
+void link_signal(struct cluster_run *run, int sig)
+{
+	struct link *l = run->on;
+	struct writer w = { .link = l };
+	const struct pcore_wire_ref ref = { .job = run->id, .attempt = run->attempt, .how = PCORE_WIRE_SIGNAL_IT, .signal = (uint8_t)sig };
+
+	if (!l || begin(&w, PCORE_WIRE_CANCEL_N) < 0)
+		return;
+	(void)pcore_wire_add_ref(&w.out, &ref);
+	end_frame(&w);
+}
+
+/* Let the node send more of what the run writes, unless the owner has no room for it. */
+void link_credit(struct cluster_run *run)
+{
+	struct link *l = run->on;
+	struct writer w = { .link = l };
+
+	if (!l || !l->joined)
+		return;
+	for (int i = 0; i < 2; i++) {
+		struct pcore_wire_credit c = {
+			.job = run->id,
+			.attempt = run->attempt,
+			.stream = (enum pcore_wire_stream)i,
+			.received = run->received[i],
+			.limit = run->received[i] + PCORE_WIRE_CREDIT,
+		};
+		bool last = run->ended && run->received[i] == run->done.sent[i] && run->done.sent[i] > 0;
+
+		if (run->refused[i] || (!last && c.limit < run->granted[i] + PCORE_WIRE_CREDIT / 2))
+			continue;
+		run->granted[i] = c.limit;
+		if (begin(&w, PCORE_WIRE_CREDIT_N) == 0)
+			(void)pcore_wire_add_credit(&w.out, &c);
+	}
+	end_frame(&w);
+}
+
+/* ---- from the node ---- */
+
+static struct cluster_run *run_of(struct link *l, uint64_t job, uint32_t attempt)
+{
+	struct cluster_run *run = cluster_find(l->cluster, job);
+
+	return run && run->on == l && run->attempt == attempt ? run : NULL;
+}
+
+/* One that can be shown, and stand in a log. */
+static bool is_name(const char *name)
+{
+	if (!*name)
+		return false;
+	for (; *name; name++)
+		if ((unsigned char)*name <= ' ' || *name == 127)
+			return false;
+	return true;
+}
+
+static int hear_node(struct link *l, const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_frame copy = *f;
+	char *body = malloc(f->len + 1);
+	struct pcore_wire_node m;
+	int r;
+
+	if (!body)
+		return -ENOMEM;
+	memcpy(body, f->body, f->len);
+	copy.body = body;
+	r = pcore_wire_get_node(&copy, &m);
+	if (r == 0 && !is_name(m.name))
+		r = -EPROTO;
+	if (r == 0 && l->joined && (strcmp(m.name, l->name) != 0 || m.instance != l->node.instance))
+		r = -EPROTO;
+	if (r < 0) {
+		free(body);
+		return r;
+	}
+	free(l->node_body);
+	l->node_body = body;
+	l->node = m;
+	if (!l->joined)
+		return 0;
+	(void)pcore_sched_node_cpus(l->cluster->sched, now_of(l), l->handle, (uint32_t)(m.state == PCORE_WIRE_STOPPED ? 0 : m.cpus));
+	(void)pcore_sched_node_drain(
+		l->cluster->sched, now_of(l), l->handle, m.state == PCORE_WIRE_DRAINING ? PCORE_SCHED_DRAIN : PCORE_SCHED_OPEN);
+	cluster_count_nodes(l->cluster);
+	return 0;
+}
+
+static size_t take_labels(const struct pcore_wire_node *m, struct pcore_sched_label *ret, char *text, size_t size)
+{
+	struct pcore_wire_words w = m->labels;
+	const char *word;
+	size_t n = 0, at = 0;
+
+	while (n < PCORE_SCHED_PARTS_MAX && (word = pcore_wire_word(&w))) {
+		size_t len = strlen(word) + 1;
+		char *equals;
+
+		if (len > size - at)
+			break;
+		memcpy(text + at, word, len);
+		equals = strchr(text + at, '=');
+		if (equals) {
+			*equals = '\0';
+			ret[n++] = (struct pcore_sched_label){ text + at, equals + 1, false };
+		}
+		at += len;
+	}
+	return n;
+}
+
+static size_t take_resources(const struct pcore_wire_node *m, struct pcore_sched_resource *ret)
+{
+	struct pcore_wire_list list = m->resources;
+	struct pcore_wire_resource r;
+	size_t n = 0;
+
+	while (n < PCORE_SCHED_PARTS_MAX && pcore_wire_next_resource(&list, &r))
+		ret[n++] = (struct pcore_sched_resource){ r.name, (uint32_t)r.count, r.has & PCORE_WIRE_HAS(PCORE_WIRE_RESOURCE_IDS) };
+	return n;
+}
+
+/* It has said all that it has. */
+static int join(struct link *l)
+{
+	struct cluster *c = l->cluster;
+	const struct pcore_wire_node *m = &l->node;
+	struct pcore_sched_label labels[PCORE_SCHED_PARTS_MAX];
+	struct pcore_sched_resource resources[PCORE_SCHED_PARTS_MAX];
+	char text[4096];
+	struct pcore_sched_node node = {
+		.name = m->name,
+		.instance = m->instance,
+		.cpus = (uint32_t)(m->state == PCORE_WIRE_STOPPED ? 0 : m->cpus),
+		.memory = m->memory,
+		.resources = resources,
+		.n_resources = take_resources(m, resources),
+		.labels = labels,
+		.n_labels = take_labels(m, labels, text, sizeof(text)),
+		.ahead_max = (uint32_t)m->prefetch,
+		.rtt_ns = RTT_NS,
+		.ctx = l,
+	};
+	int r;
+
+	if (m->cpus > PCORE_SCHED_CPUS_MAX)
+		return -EPROTO;
+	r = pcore_sched_node_join(c->sched, now_of(l), &node, (const void *)l->claims.data, l->claims.len / sizeof(struct pcore_sched_claim), &l->handle);
+	pcore_buf_clear(&l->claims);
+	if (r == -EEXIST) {
+		pcore_net_refuse(l->conn, "another node has this name");
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (m->state == PCORE_WIRE_DRAINING)
+		(void)pcore_sched_node_drain(c->sched, now_of(l), l->handle, PCORE_SCHED_DRAIN);
+	l->name = cluster_name(c, m->name);
+	l->joined = c->node_came = true;
+	l->failures = 0;
+	cluster_tell(c, PCORE_CLUSTER_UP, m->name, "", 0, NULL);
+	cluster_count_nodes(c);
+	return l->name ? 0 : -ENOMEM;
+}
+
+static int hear_adopt(struct link *l, struct pcore_wire_in *in)
+{
+	struct pcore_wire_adopt a;
+	int r = 0;
+
+	while (r == 0 && pcore_wire_next_adopt(in, &a)) {
+		struct cluster_run *run = cluster_find(l->cluster, a.job);
+		struct pcore_sched_claim claim = {
+			.job = a.job,
+			.attempt = a.attempt,
+			.begun = a.state != PCORE_WIRE_JOB_QUEUED,
+			.finished = a.state == PCORE_WIRE_JOB_DONE,
+		};
+
+		if (run && run->attempt == a.attempt) {
+			claim.ids = run->ids;
+			claim.n_ids = run->n_ids;
+			run->on = l;
+		}
+		r = pcore_buf_add(&l->claims, &claim, sizeof(claim));
+	}
+	return r < 0 || in->more ? r : join(l);
+}
+
+static int hear_output(struct link *l, const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_chunk chunk;
+	struct cluster_run *run;
+	uint64_t known;
+	int r = pcore_wire_get_chunk(f, &chunk);
+
+	if (r < 0 || chunk.stream >= PCORE_WIRE_STDIN)
+		return r < 0 ? r : -EPROTO;
+	run = run_of(l, f->id, chunk.attempt);
+	if (!run)
+		return 0;
+	known = run->received[chunk.stream];
+	if (chunk.offset > known)
+		return -EPROTO;
+	if (chunk.offset + chunk.len <= known)
+		return 0; /* said again after a reconnect */
+	chunk.data += known - chunk.offset;
+	chunk.len -= known - chunk.offset;
+	run->received[chunk.stream] += chunk.len;
+	if (!pcore_pool_output(l->cluster->ex.pool, run->job, (enum pcore_job_stream)chunk.stream, chunk.data, chunk.len))
+		run->refused[chunk.stream] = true;
+	link_credit(run);
+	cluster_settle(run);
+	return 0;
+}
+
+static void hear_done(struct link *l, const struct pcore_wire_done *d)
+{
+	struct cluster_run *run = run_of(l, d->job, d->attempt);
+	struct pcore_sched_result stale = { 0 };
+
+	if (!run) { /* the scheduler has it acknowledged */
+		(void)pcore_sched_done(l->cluster->sched, now_of(l), l->handle, d->job, d->attempt, &stale);
+		return;
+	}
+	if (run->ended)
+		return;
+	run->ended = true;
+	run->done = *d;
+	pcore_result_of_done(&run->result, d);
+	run->result.node = l->name;
+	run->done.step = run->done.subject = NULL;
+	cluster_settle(run);
+}
+
+static int hear_records(struct link *l, const struct pcore_wire_frame *f)
+{
+	struct pcore_sched *s = l->cluster->sched;
+	struct pcore_wire_started started;
+	struct pcore_wire_ref ref;
+	struct pcore_wire_done done;
+	struct pcore_wire_in in;
+	int r = pcore_wire_open(f, &in);
+
+	if (r < 0)
+		return r;
+	if (f->type == PCORE_WIRE_ADOPT_N)
+		return l->joined ? -EPROTO : hear_adopt(l, &in);
+	if (!l->joined)
+		return -EPROTO;
+	while (f->type == PCORE_WIRE_STARTED_N && pcore_wire_next_started(&in, &started)) {
+		struct cluster_run *run = run_of(l, started.job, started.attempt);
+
+		(void)pcore_sched_started(s, now_of(l), l->handle, started.job, started.attempt);
+		if (run) {
+			cluster_begun(run, true);
+			run->job->slot = started.slot;
+			run->job->result.pid = (pid_t)started.pid;
+			run->job->result.node = l->name;
+		}
+	}
+	while (f->type == PCORE_WIRE_DONE_N && pcore_wire_next_done(&in, &done))
+		hear_done(l, &done);
+	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &ref))
+		(void)pcore_sched_retracted(s, now_of(l), l->handle, ref.job, ref.attempt, ref.how);
+	cluster_pump_soon(l->cluster);
+	return 0;
+}
+
+static int hear(struct link *l, const struct pcore_wire_frame *f)
+{
+	switch ((unsigned)f->type) {
+	case PCORE_WIRE_NODE:
+		return hear_node(l, f);
+	case PCORE_WIRE_OUTPUT:
+		return hear_output(l, f);
+	case PCORE_WIRE_ADOPT_N:
+	case PCORE_WIRE_STARTED_N:
+	case PCORE_WIRE_DONE_N:
+	case PCORE_WIRE_RETRACTED_N:
+		return l->node_body ? hear_records(l, f) : -EPROTO;
+	default:
+		return -ENOSYS;
+	}
+}
+
+static void frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *nf)
+{
+	const struct pcore_wire_frame f = { (enum pcore_wire_type)nf->type, nf->stream, nf->body, nf->len };
+	int r = hear(ctx, &f);
+
+	if (r == -ENOMEM)
+		pcore_net_abort(c);
+	else if (r < 0 && !(r == -ENOSYS && nf->flags & PCORE_NET_OPTIONAL))
+		pcore_net_refuse(c, "a message that makes no sense here");
+}
+
+/* ---- connecting ---- */
+
+static void opened(struct pcore_net_conn *c, void *ctx)
+{
+	struct link *l = ctx;
+
+	(void)c;
+	l->opened = true;
+}
+
+/* A process that has gone refuses, or its machine says that nobody listens there. */
+static bool is_dead(const struct link *l, const struct pcore_net_error *e)
+{
+	return !l->address || e->code == 0 || e->code == -ECONNREFUSED || e->code == -ENOENT;
+}
+
+/* Its key, its version or its name will be the same the next time. */
+static bool is_final(int code)
+{
+	return code == -EPROTONOSUPPORT || code == -EKEYREJECTED || code == -EACCES || code == -ELOOP;
+}
+
+static void retry(struct link *l)
+{
+	uint64_t random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		random = (uint64_t)pcore_now_ns();
+	l->failures++;
+	l->try = (l->try + 1) % l->n_addrs;
+	(void)pcore_op_timer(l->cluster->loop, &l->retry, PCORE_CLOCK_MONOTONIC,
+		pcore_ns_add(pcore_now_ns(), l->opened ? 0 : pcore_net_backoff(l->failures, random)));
+	l->opened = false;
+}
+
+static void lost(struct link *l, const struct pcore_net_error *e)
+{
+	struct cluster *c = l->cluster;
+
+	if (l->joined) {
+		l->joined = l->prepared = false;
+		(void)pcore_sched_node_gone(c->sched, now_of(l), l->handle);
+		l->handle_gone = true;
+		if (!c->closing)
+			cluster_tell(c, PCORE_CLUSTER_GONE, l->name, e->why, e->code, NULL);
+	}
+	if (l->handle_gone && is_dead(l, e)) {
+		(void)pcore_sched_node_dead(c->sched, now_of(l), l->handle);
+		l->handle_gone = false;
+	}
+	cluster_count_nodes(c);
+}
+
+static void failed(struct link *l, const struct pcore_net_error *e)
+{
+	struct cluster *c = l->cluster;
+
+	lost(l, e);
+	if (c->closing) {
+		pcore_pool_kick(c->ex.pool);
+		return;
+	}
+	if (is_final(e->code)) {
+		l->refused = true;
+		cluster_tell(c, PCORE_CLUSTER_REFUSED, l->address ? l->address : l->name, e->why, e->code, NULL);
+		cluster_look_for_hope(c);
+		return;
+	}
+	if (!l->address)
+		return;
+	if (!l->name && !l->told)
+		cluster_tell(c, PCORE_CLUSTER_UNREACHABLE, l->address, e->why, e->code, NULL);
+	l->told = true;
+	retry(l);
+}
+
+static void closed(struct pcore_net_conn *conn, void *ctx, const struct pcore_net_error *e)
+{
+	struct link *l = ctx;
+
+	(void)conn;
+	l->conn = NULL;
+	failed(l, e);
+}
+
+const struct pcore_net_ops link_ops = { .opened = opened, .frame = frame, .closed = closed };
+
+static void retry_due(struct pcore_op *op, int res)
+{
+	struct link *l = container_of(op, struct link, retry);
+
+	if (res == -ETIME && !l->cluster->closing)
+		link_connect(l);
+	else if (l->cluster->ex.pool)
+		pcore_pool_kick(l->cluster->ex.pool);
+}
+
+void link_connect(struct link *l)
+{
+	struct cluster *c = l->cluster;
+	struct pcore_net_error e;
+
+	l->retry.done = retry_due;
+	if (pcore_net_connect(&l->conn, c->spec.net, &l->addrs[l->try], &link_ops, l, &e) < 0) {
+		l->conn = NULL;
+		failed(l, &e);
+	}
+}
+
+void link_close(struct link *l)
+{
+	pcore_op_cancel(l->cluster->loop, &l->retry);
+	if (l->conn)
+		pcore_net_close(l->conn);
+}
+
+void link_free(struct link *l)
+{
+	assert(!l->conn && !pcore_op_live(&l->retry));
+
+	pcore_buf_done(&l->claims);
+	pcore_buf_done(&l->buf);
+	free(l->node_body);
+	free(l->address);
+	free(l);
+}
