@@ -70,7 +70,7 @@ int cli_joblog_add(struct pcore_buf *b, const struct cli_joblog_line *l, const c
 {
 	int64_t start_ms = l->start_ns / NS_PER_MS, wall_ms = l->wall_ns / NS_PER_MS;
 	int r = pcore_buf_addf(b,
-		"%" PRIu64 "\t:\t%" PRId64 ".%03d\t%6" PRId64 ".%03d\t%" PRIu64 "\t%" PRIu64 "\t%d\t%d\t", l->seq,
+		"%" PRIu64 "\t%s\t%" PRId64 ".%03d\t%6" PRId64 ".%03d\t%" PRIu64 "\t%" PRIu64 "\t%d\t%d\t", l->seq, l->host ? l->host : ":",
 		start_ms / 1000, (int)(start_ms % 1000), wall_ms / 1000, (int)(wall_ms % 1000), l->sent, l->received,
 		l->exit, l->signal);
 

@@ -14,6 +14,7 @@
 
 struct cli_joblog_line {
 	uint64_t seq;
+	const char *host; /* where it ran; NULL: here */
 	int64_t start_ns; /* realtime */
 	int64_t wall_ns;
 	uint64_t sent, received;

@@ -114,6 +114,10 @@ int cli_report_write(struct pcore_buf *b, const struct cli_report *r)
 		pcore_json_key(&j, "slot");
 		pcore_json_u64(&j, r->slot);
 	}
+	if (r->node) {
+		pcore_json_key(&j, "node");
+		pcore_json_str(&j, r->node);
+	}
 	pcore_json_key(&j, "argv");
 	pcore_json_array(&j);
 	for (char *const *arg = r->argv; *arg; arg++)

@@ -19,6 +19,7 @@ struct cli_attempt {
 struct cli_report {
 	uint64_t seq; /* of a pool's job, with its slot; 0: there is none, and the members are left out */
 	unsigned slot;
+	const char *node; /* where it ran; NULL: here, and the member is left out */
 	char *const *argv;
 	pid_t pid;		  /* 0: there was no process */
 	const char *killed_by;	  /* or NULL */

@@ -16,7 +16,8 @@
 #include "tools/cli/command.h"
 #include "tools/map/run.h"
 
-enum { LINGERING = 16, FDS_OURS = 20, FDS_A_JOB = 6 };
+/* REMOTE_JOBS: at a time, where others decide how many they take. */
+enum { LINGERING = 16, FDS_OURS = 20, FDS_A_JOB = 6, REMOTE_JOBS = 1024 };
 
 /* With --verbose. */
 static void show_command(struct map *m)
@@ -154,6 +155,14 @@ static void end_input(struct map *m)
 		feed_end(&m->feed);
 }
 
+/* The command's name, for messages. */
+static const char *command_of(struct map *m, const struct map_job *j)
+{
+	if (m->opts->face->executor) /* many are on their way */
+		(void)map_expand(m, j, j->job.seq, j->job.slot);
+	return m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0];
+}
+
 static void done(void *ctx, struct pcore_job *job)
 {
 	struct map *m = ctx;
@@ -164,7 +173,7 @@ static void done(void *ctx, struct pcore_job *job)
 		if (job->result.error.step == PCORE_STEP_NONE)
 			workers_refused(job);
 		else
-			(void)cli_spawn_error(&job->result.error, m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0]);
+			(void)cli_spawn_error(&job->result.error, command_of(m, j));
 	}
 	record_done(m->record, &j->record, job);
 	if (j->output && m->opts->workers.worker && !pcore_job_succeeded(job))
@@ -342,6 +351,16 @@ static unsigned fit_limits(struct map *m, uint64_t wanted, bool tell)
 	return (unsigned)jobs;
 }
 
+/* Jobs elsewhere have no descriptors here, but what they write may go to files. */
+static unsigned fit_remote(const struct map *m, uint64_t wanted)
+{
+	struct rlimit fds;
+
+	if (m->fds_a_result > 0 && getrlimit(RLIMIT_NOFILE, &fds) == 0 && wanted > fds.rlim_cur / 2 / m->fds_a_result)
+		wanted = fds.rlim_cur / 2 / m->fds_a_result;
+	return wanted < 1 ? 1 : wanted < CLI_JOBS_MAX ? (unsigned)wanted : CLI_JOBS_MAX;
+}
+
 static void hold(void *ctx, bool on)
 {
 	pcore_pool_hold(((struct map *)ctx)->pool, on);
@@ -358,13 +377,20 @@ static bool kept_waiting(void *ctx)
 /* Those that run go on; fewer only means that none is started for a while. */
 static void change_jobs(struct map *m, uint64_t wanted, bool tell)
 {
-	unsigned jobs = fit_limits(m, wanted, tell);
+	unsigned jobs = m->opts->face->executor ? fit_remote(m, wanted) : fit_limits(m, wanted, tell);
 
 	if (pcore_pool_set_jobs(m->pool, jobs) < 0)
 		return;
 	m->jobs = jobs;
+	m->jobs_said = true;
 	if (m->opts->feed.pipe)
 		feed_resize(&m->feed, jobs);
+}
+
+/* At a time: as many as was said, or as there is room for on the nodes. */
+static unsigned jobs_now(const struct map *m)
+{
+	return m->opts->face->executor && !m->jobs_said ? m->opts->face->cpus(m->ex) : m->jobs;
 }
 
 static void jobs_changed(void *ctx, uint64_t jobs)
@@ -428,10 +454,10 @@ static void received(struct cli_signals *s, int sig, bool by_process)
 		end_input(m);
 		break;
 	case SIGUSR1:
-		change_jobs(m, (uint64_t)m->jobs + 1, false);
+		change_jobs(m, (uint64_t)jobs_now(m) + 1, false);
 		break;
 	case SIGUSR2:
-		change_jobs(m, m->jobs > 1 ? m->jobs - 1 : 1, false);
+		change_jobs(m, jobs_now(m) > 1 ? jobs_now(m) - 1 : 1, false);
 		break;
 	case SIGTSTP:
 		pcore_pool_signal(m->pool, SIGTSTP);
@@ -454,7 +480,8 @@ static struct cli_progress_state progress_state(void *ctx)
 	struct cli_progress_state s = {
 		.done = c.succeeded + c.failed,
 		.failed = c.failed + m->source.refused,
-		.running = m->opts->workers.worker ? pcore_worker_busy(m->ex) : c.running,
+		.running = m->opts->face->executor ? m->opts->face->running(m->ex)
+			: m->opts->workers.worker ? pcore_worker_busy(m->ex) : c.running,
 	};
 
 	s.total = m->source.ended || m->feed.ended ? c.submitted : source_jobs(&m->source);
@@ -567,11 +594,16 @@ static int count_jobs(struct map *m)
 	if (r != CLI_GO)
 		return r;
 	record_fds(&m->opts->record, &m->fds_ours, &m->fds_a_job);
+	m->fds_a_result = m->fds_a_job;
 	m->fds_ours += FDS_OURS;
 	m->fds_a_job += m->opts->feed.pipe ? FDS_A_JOB + 2 : FDS_A_JOB;
 	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
 	m->n_limits = m->opts->job.n_limits;
-	m->jobs = fit_limits(m, wanted ? wanted : cli_cpus(), true);
+	if (m->opts->face->executor)
+		m->jobs = fit_remote(m, wanted ? wanted : REMOTE_JOBS);
+	else
+		m->jobs = fit_limits(m, wanted ? wanted : cli_cpus(), true);
+	m->jobs_said = wanted > 0;
 	return CLI_GO;
 }
 
@@ -593,7 +625,7 @@ static int prepare_command(struct map *m)
 		return refuse_placeholders();
 	if (o->feed.pipe && cli_template_takes_items(m->template))
 		return cli_usage("with --pipe there is no item for a placeholder: only {#} and {%%} can be used");
-	if (o->dry_run)
+	if (o->dry_run || o->elsewhere)
 		return CLI_GO;
 	if (o->job.chdir && access(o->job.chdir, X_OK) < 0)
 		return cli_error("cannot change directory to '%s': %s", o->job.chdir, strerror(errno));
@@ -627,7 +659,7 @@ static int make_collator(struct map *m)
 		.mode = o->live ? CLI_LIVE : o->unordered ? CLI_UNORDERED : CLI_ORDERED,
 		.buffer = o->buffer,
 		.window = collator_window(m),
-		.hold = o->job.retry > 0 || o->workers.worker,
+		.hold = o->job.retry > 0 || o->workers.worker || o->runs_again,
 		.tmpdir = tmpdir(),
 		.ctx = m,
 		.resume = resume,
@@ -655,6 +687,43 @@ static int make_workers(struct map *m, const struct pcore_proc_times *times)
 	r = workers_start(&m->workers, m->loop, m->keeper, m->jobs, times, tmpdir(), &m->err);
 	m->ex = m->workers.ex;
 	return r;
+}
+
+static int remote_args(void *ctx, struct pcore_job *job, bool whole, char ***ret)
+{
+	struct map *m = ctx;
+	const struct map_job *j = container_of(job, struct map_job, job);
+	struct cli_template_args args = { .items = j->items, .n_items = j->n_items, .seq = job->seq, .slot = job->slot };
+	int r = source_columns(&m->source, j->items, j->n_items, &args);
+
+	if (r < 0)
+		return r;
+	return whole ? cli_template_expand(m->template, &args, ret) : cli_template_arguments(m->template, m->remote.many, &args, ret);
+}
+
+static void remote_gave_up(void *ctx)
+{
+	struct map *m = ctx;
+
+	m->failed = true;
+	pcore_pool_stop(m->pool, PCORE_POOL_END);
+}
+
+static int make_remote(struct map *m)
+{
+	m->remote = (struct map_remote){
+		.loop = m->loop,
+		.opts = m->opts,
+		.jobs = m->jobs,
+		.file = m->file,
+		.template = m->template,
+		.many = m->source.per_job > 1 || m->source.n_parts > 1 || m->opts->source.fill,
+		.args = remote_args,
+		.before_message = before_message,
+		.give_up = remote_gave_up,
+		.ctx = m,
+	};
+	return m->opts->face->executor(&m->ex, &m->remote);
 }
 
 static int make_executor(struct map *m)
@@ -698,9 +767,11 @@ static int make_pool(struct map *m)
 		.delay = o->delay,
 		.halt = o->halt,
 	};
-	int r = make_executor(m);
+	int r = o->face->executor ? make_remote(m) : make_executor(m);
 
-	if (r < 0)
+	if (o->face->executor && r != CLI_GO)
+		return r;
+	if (!o->face->executor && r < 0)
 		return cli_spawn_error(&m->err, o->words[0]);
 	if (pcore_pool_new(&m->pool, m->loop, &spec, &owner, m, m->ex) < 0) {
 		m->ex->ops->free(m->ex);
@@ -769,6 +840,8 @@ static void tear_down(struct map *m)
 	struct pcore_list *node;
 
 	pcore_pool_free(m->pool);
+	if (m->opts->face->over)
+		m->opts->face->over();
 	while ((node = pcore_list_pop(&m->held)))
 		map_job_free(m, container_of(container_of(node, struct pcore_job, link), struct map_job, job));
 	record_free(m->record);
@@ -792,6 +865,8 @@ static int final_status(const struct map *m)
 	struct pcore_pool_counts c = pcore_pool_counts(m->pool);
 	int halted = pcore_pool_halt_status(m->pool);
 
+	if (m->failed && m->opts->face->status && m->opts->face->status())
+		return m->opts->face->status();
 	if (m->failed || m->source.error || m->feed.error || record_failed(m->record))
 		return CLI_FAILURE;
 	if (halted >= 0 && h->on_success)

@@ -10,16 +10,44 @@
 #include "tools/cli/cpus.h"
 #include "tools/cli/jobopts.h"
 #include "tools/cli/progress.h"
+#include "tools/cli/template.h"
 #include "tools/map/feed.h"
 #include "tools/map/govern.h"
 #include "tools/map/record.h"
 #include "tools/map/source.h"
 #include "tools/map/workers.h"
 
+/* What an executor elsewhere has to know of a run. */
+struct map_remote {
+	struct pcore_loop *loop;
+	const struct map_opts *opts;
+	unsigned jobs; /* at a time; 0: not said */
+	const char *file; /* where the command is; NULL: that is found out where it runs */
+	const struct cli_template *template; /* complete when there is a job */
+	bool many; /* a job may have several items */
+	/* The arguments of a job for the template, or with whole all words of its command: to be freed. 0, -ENOMEM. */
+	int (*args)(void *ctx, struct pcore_job *job, bool whole, char ***ret);
+	void (*before_message)(void *ctx); /* something else is going to write to stderr */
+	void (*give_up)(void *ctx);	   /* it cannot go on: 125, when what runs has ended */
+	void *ctx;
+};
+
 /* The tool that maps. */
 struct map_face {
 	const char *tool; /* its name */
 	const char *usage, *summary, *footer; /* of --help */
+
+	/* Of one whose jobs run elsewhere, where their commands are looked for: */
+	const struct cli_opt *table; /* its own options, or NULL */
+	void *target;		     /* that they are written to */
+	int (*check)(struct map_opts *o); /* CLI_GO, or a status after a message; fills in elsewhere and runs_again */
+	/* Make the executor. CLI_GO, or a status after a message. m lives as long as it does. */
+	int (*executor)(struct pcore_executor **ret, const struct map_remote *m);
+	void (*over)(void); /* it has been freed, and the loop has not */
+	/* How many jobs run now, and how many could. */
+	unsigned (*running)(const struct pcore_executor *ex);
+	unsigned (*cpus)(const struct pcore_executor *ex);
+	int (*status)(void); /* of a run that failed by itself; 0: none of its own */
 };
 
 /* Strings are borrowed from argv. */
@@ -35,6 +63,8 @@ struct map_opts {
 	size_t n_words;
 
 	bool shell, unordered, live, raw, tag, dry_run, verbose;
+	bool runs_again; /* a job may be lost where it runs, and run again: what it has written is held until then */
+	bool elsewhere; /* jobs run on other machines: what is here means nothing to them */
 	bool progress;
 	enum cli_progress_style progress_style;
 	uint64_t jobs, buffer;

@@ -203,8 +203,9 @@ static int split_operands(struct map_opts *o, char **words)
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
 	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, feed_table, govern_table, output_table, record_table,
-		cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table, NULL };
-	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job, &o->job };
+		cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table, o->face->table, NULL };
+	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job, &o->job,
+		o->face->target };
 	struct cli_opts spec = {
 		.usage = o->face->usage,
 		.summary = o->face->summary,
@@ -223,7 +224,9 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	r = split_operands(o, argv + operand);
 	if (r == CLI_GO)
 		r = check(o);
-	return r != CLI_GO ? r : check_workers(o);
+	if (r == CLI_GO)
+		r = check_workers(o);
+	return r == CLI_GO && o->face->check ? o->face->check(o) : r;
 }
 
 int map_main(const struct map_face *face, int argc, char **argv)

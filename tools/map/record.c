@@ -404,6 +404,7 @@ static void write_log(struct record *r, const struct record_job *j, struct pcore
 		.wall_ns = res->wall_ns,
 		.sent = j->sent,
 		.received = j->bytes[PCORE_JOB_STDOUT],
+		.host = res->node,
 		.exit = res->timed_out ? -1 : died(res) ? 0 : pcore_job_status(job),
 		.signal = died(res) ? res->exit.status : res->timed_out ? r->spec.opts->job.signal : 0,
 	};
@@ -442,6 +443,7 @@ static void write_json(struct record *r, struct record_job *j, struct pcore_job 
 	struct cli_report report = {
 		.seq = job->seq,
 		.slot = job->slot,
+		.node = res->node,
 		.argv = r->spec.argv(r->spec.ctx, job, job->slot),
 		.pid = res->pid,
 		.killed_by = killed_by(r, job, by),

@@ -29,6 +29,7 @@ struct map {
 	struct cli_collator *collator;
 	struct cli_template *template;
 	struct cli_fill *fill;
+	struct map_remote remote;
 	struct source source;
 	struct workers workers;
 	struct feed feed;
@@ -45,8 +46,9 @@ struct map {
 	char **argv; /* of the attempt that is being started */
 	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX + 1];
 	size_t n_limits;
-	size_t fds_ours, fds_a_job;
+	size_t fds_ours, fds_a_job, fds_a_result;
 	unsigned jobs;
+	bool jobs_said;	/* by the user, not by what there is */
 	uint64_t seq;		/* of the last job that was made */
 	struct record *record;
 	struct pcore_list held; /* jobs to be run once all that the log has are checked */
