@@ -28,6 +28,7 @@ static const struct {
 } kinds[] = {
 	[CLI_JOB_COMMAND] = { "jobs", 'p', "prun --forget removes one that is done" },
 	[CLI_JOB_TIMER] = { "timers", 't', "ptimer cancel ends it" },
+	[CLI_JOB_NODE] = { "nodes", 'n', "pnode status tells more" },
 };
 
 const char *cli_job_state_name(enum cli_job_state s)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * jobs.h - what runs in the background: a registry in the runtime directory, one directory a job. Each kind has its own: jobs/
- * is that of prun's commands, timers/ that of ptimer.
+ * is that of prun's commands, timers/ that of ptimer, nodes/ that of pnode.
  *
  *   jobs/NAME/  lock     locked by the job's supervisor as long as it lives: nothing else tells that it does
  *               meta     "key value" lines, written once: supervisor, start, argv (JSON), command (for people)
@@ -18,7 +18,7 @@
 
 #include "libcore/base/base.h"
 
-enum cli_job_kind { CLI_JOB_COMMAND, CLI_JOB_TIMER };
+enum cli_job_kind { CLI_JOB_COMMAND, CLI_JOB_TIMER, CLI_JOB_NODE };
 
 enum cli_job_state { CLI_JOB_RUNNING, CLI_JOB_DONE, CLI_JOB_LOST };
 

@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: MIT
+# pnode.bats - what users see of a node: its key, its verbs, its console, and what strangers and the dead do to it.
+# shellcheck shell=bash disable=SC2016,SC2154
+
+load support
+
+# Everything is in a directory that the node's user can enter: as root nodes become nobody.
+setup() {
+	common_setup
+	umask 022
+	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
+	chmod 755 "$scratch"
+	cd "$scratch" || return 1
+	as_node=()
+	[ "$(id -u)" != 0 ] || as_node=(--user nobody)
+	export PCORE_RUNTIME_DIR=$scratch/rt PCORE_KEY=$scratch/key TMPDIR=$scratch/tmp
+	mkdir -m 700 "$PCORE_RUNTIME_DIR"
+	mkdir -m 1777 "$TMPDIR"
+	nodes=()
+	others=()
+}
+
+teardown() {
+	local pid
+	for pid in "${others[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+	for pid in "${nodes[@]}"; do kill -CONT "$pid" 2>/dev/null || true; kill "$pid" 2>/dev/null || true; done
+	for pid in "${nodes[@]}"; do
+		wait_for 5 gone "$pid" || { echo "node $pid does not end"; kill -KILL "$pid"; }
+	done
+	common_teardown
+}
+
+# serve NAME OPTIONS...: a node in the background, with a port; $pid and $port.
+serve() {
+	local name=$1
+	shift
+	[ -e "$PCORE_KEY" ] || pnode keygen
+	pnode serve "${as_node[@]}" --name "$name" --listen 127.0.0.1:0 "$@" >"$name.out" 2>"$name.log" </dev/null 3>&- &
+	pid=$!
+	nodes+=("$pid")
+	wait_for 10 listening "$name" || { cat "$name.log"; return 1; }
+	port=$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$name.out")
+}
+listening() { grep -q '^listening on .*:[0-9]' "$1.out" && pnode status "$1" >/dev/null 2>&1; }
+told() { pnode status --json "$1" 2>/dev/null | jq -r "$2"; } # told NODE FILTER
+is() { [ "$(told "$1" "$2")" = "$3" ]; } # is NODE FILTER VALUE
+log_has() { grep -q "$2" "$1.log"; } # log_has NODE REGEX
+run_jobs() { psubmit map --nodes "127.0.0.1:$port" "$@"; }
+# submit ARGS... &: the same in the background, where $! is psubmit itself.
+submit() { exec psubmit map --nodes "127.0.0.1:$port" "$@"; }
+
+# ---- keys
+
+@test "keygen makes a key of mode 600 in a directory of its own, and never over another" {
+	export PCORE_KEY=
+	mkdir home
+	run -0 env -u XDG_CONFIG_HOME HOME="$PWD/home" pnode keygen "$PWD/home/a/b/c.key"
+	[ -z "$output" ]
+	[ "$(stat -c %a home/a/b/c.key)" = 600 ]
+	cp home/a/b/c.key before
+	run -125 pnode keygen "$PWD/home/a/b/c.key"
+	[[ "$output" == "pnode: cannot make the key file '$PWD/home/a/b/c.key': "* ]]
+	cmp before home/a/b/c.key
+	ln -s nowhere dangling
+	run -125 pnode keygen "$PWD/dangling"
+	[ ! -e nowhere ]
+	pnode keygen "$PWD/other"
+	run -1 cmp -s before other
+}
+
+@test "the key's place is PCORE_KEY, then the user's configuration" {
+	mkdir home xdg
+	PCORE_KEY=$PWD/k1 HOME=$PWD/home pnode keygen
+	[ -s k1 ]
+	if [ "$(id -u)" != 0 ]; then
+		env -u PCORE_KEY HOME="$PWD/home" XDG_CONFIG_HOME="$PWD/xdg" pnode keygen
+		[ -s xdg/pcore/cluster.key ]
+		env -u PCORE_KEY -u XDG_CONFIG_HOME HOME="$PWD/home" pnode keygen
+		[ -s home/.config/pcore/cluster.key ]
+		run -125 env -u PCORE_KEY -u XDG_CONFIG_HOME -u HOME pnode keygen
+		[[ "$output" == *"there is no place for a key"* ]]
+	fi
+}
+
+@test "a key file that is not closed, no file, short or empty is refused with the reason" {
+	pnode keygen good
+	cp good open && chmod 644 open
+	ln -s good link
+	: >empty && chmod 600 empty
+	echo a:all:AAAA >short && chmod 600 short
+	mkdir dir
+	for key in open link empty short dir missing; do
+		export PCORE_KEY=$PWD/$key
+		run -77 timeout 10 pnode serve "${as_node[@]}" --name n --listen 127.0.0.1:0
+		[[ "$output" == "pnode: cannot use the key file '$PWD/$key': "* ]]
+		run -77 timeout 10 pnode status 127.0.0.1:1
+	done
+	[ "$(find rt/nodes -mindepth 1 | wc -l)" = 0 ]
+}
+
+@test "a key file of another user is refused" {
+	need_root
+	pnode keygen good
+	chown 1234 good
+	PCORE_KEY=$PWD/good run -77 timeout 10 pnode serve "${as_node[@]}" --name n --listen 127.0.0.1:0
+	[[ "$output" == *"cannot use the key file"* ]]
+}
+
+@test "without a key there is no TCP, on loopback neither, and the node's own socket works" {
+	export PCORE_KEY=
+	export HOME=$PWD XDG_CONFIG_HOME=$PWD
+	[ ! -e /etc/pcore/cluster.key ] || [ "$(id -u)" != 0 ] || skip "this machine has a key of root"
+	run -125 timeout 10 pnode serve "${as_node[@]}" --name n --listen 127.0.0.1:0
+	[ "${lines[-1]}" = "pnode: cannot listen on '127.0.0.1:0': there is no key; make one with \`pnode keygen'" ]
+	run -0 timeout 10 pnode serve "${as_node[@]}" --name n --detach
+	[ "$output" = n ]
+	nodes+=("$(sed -n 's/^supervisor //p' rt/nodes/n/meta)")
+	run -0 pnode status
+	[[ "$output" == "n: "*" serving; "* ]]
+	run -125 pnode status 127.0.0.1:1
+	[[ "$output" == *"there is no key"* ]]
+}
+
+@test "a node is never root" {
+	need_root
+	run -125 timeout 10 pnode serve --name n
+	[ "$output" = "pnode: a node does not run as root: say --user NAME" ]
+	run -125 timeout 10 pnode serve --name n --user root
+	[[ "$output" == *"'root'"*"does not run as root"* ]]
+	run -125 timeout 10 pnode serve --name n --user no-such-user
+	[[ "$output" == *"'no-such-user'"* ]]
+	serve n
+	[ "$(stat -c %U "/proc/$pid")" = root ] || [ "$(awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$pid/status")" = "65534 65534 65534 65534" ]
+	[ "$(awk '/^Groups:/ { print $2 }' "/proc/$pid/status")" = "" ]
+	run -0 run_jobs sh -c 'id -u' ::: 1
+	[ "$output" = 65534 ]
+}
+
+# ---- options
+
+@test "bad values of options are usage errors that name both" {
+	pnode keygen
+	for pair in listen:nonsense listen:127.0.0.1:99999 listen:: cpus:0 cpus:x cpus:-0 cpus:99999999 memory:x memory:0 resource:gpu \
+		resource:=1 resource:gpu=0 resource:gpu=x resource:gpu=[] 'resource:gpu=[a' label:x label:=x sandbox:soft name:../x name: \
+		grace:-1 grace:x; do
+		run -125 timeout 10 pnode serve "${as_node[@]}" "--${pair%%:*}" "${pair#*:}"
+		[[ "$output" == *"${pair%%:*}"* ]] || { echo "$pair: $output"; return 1; }
+	done
+	run -125 timeout 10 pnode serve "${as_node[@]}" --tls-cert x
+	[[ "$output" == *"go together"* ]]
+	run -125 timeout 10 pnode serve "${as_node[@]}" --workdir "$PWD/none"
+	[[ "$output" == *"'$PWD/none'"* ]]
+	run -125 timeout 10 pnode serve operand
+	run -125 timeout 10 pnode status --watch=0
+	[[ "$output" == *"'watch'"* || "$output" == *"--watch"* ]]
+	run -125 timeout 10 pnode status --timeout x n
+	run -125 timeout 10 pnode cpus
+	run -125 timeout 10 pnode cpus x n
+	run -125 timeout 10 pnode nonsense
+	[ "${lines[0]}" = "pnode: unknown verb 'nonsense'" ]
+	run -125 timeout 10 pnode
+	run -125 timeout 10 pnode status 'a/b'
+	[ "$(find rt -type s | wc -l)" = 0 ]
+}
+
+# ---- verbs
+
+@test "stop, start, drain and cpus control a node, and status tells" {
+	serve n --cpus 2 --label K=V --resource gpu=2
+	run -0 pnode status --json n
+	[ "$(jq -r '[.name, .state, .cpus, .running, .queued, .succeeded, .failed] | join(" ")' <<<"$output")" = "n serving 2 0 0 0 0" ]
+	pnode stop n
+	is n .state stopped
+	pnode start
+	is n .state serving
+	pnode drain "127.0.0.1:$port"
+	is n .state draining
+	pnode start "unix:$PCORE_RUNTIME_DIR/nodes/n/socket"
+	pnode cpus 7
+	is n .cpus 7
+	pnode cpus 0 n
+	is n .cpus 0
+	run -125 pnode cpus -- -60000 n
+	[ "$output" = "pnode: node 'n': it cannot offer so many CPUs" ]
+	pnode cpus 1 n
+	run -0 run_jobs echo ::: a b
+	[ "${#lines[@]}" = 2 ]
+	is n .succeeded 2
+	run_jobs --jobs 1 false ::: a || true
+	is n .failed 1
+}
+
+@test "status tells about all nodes of this machine, and what runs now" {
+	run -1 pnode status
+	[ "$output" = "pnode: no node of ours runs on this machine" ]
+	serve one --cpus 1
+	serve two --cpus 1
+	run -0 pnode status
+	[ "${#lines[@]}" = 2 ]
+	[[ "${lines[0]}" == "one: "* && "${lines[1]}" == "two: "* ]]
+	run -125 pnode stop
+	[[ "${lines[0]}" == *"say which"* ]]
+	submit sh -c 'touch begun; exec sleep 77' ::: 1 >out 2>&1 3>&- &
+	others+=($!)
+	wait_for 10 is two .running 1
+	run -0 pnode status two
+	[[ "${lines[1]}" =~ ^"    job 1: pid "[1-9][0-9]*", since 20" ]]
+	run -1 pnode status three
+	[ "$output" = "pnode: cannot ask the node 'three': it does not run" ]
+	run -1 pnode status two three
+	[[ "$output" == *"two: "* ]]
+}
+
+@test "status --watch goes on until it is ended" {
+	serve n
+	pnode status --watch=10ms >watched 2>&1 3>&- &
+	others+=($!)
+	wait_for 10 lines_are watched 5
+	kill "${others[0]}"
+	ends 143 "${others[0]}"
+}
+
+@test "a second node of the same name is refused, and a dead one gives its name to the next" {
+	serve n
+	run -75 timeout 10 pnode serve "${as_node[@]}" --name n
+	[[ "$output" == "pnode: there is a 'n' already"* ]]
+	kill -KILL "$pid"
+	wait_for 5 gone "$pid"
+	[ -S "$PCORE_RUNTIME_DIR/nodes/n/socket" ]
+	run -1 pnode status
+	wait_for 5 free_name n
+	serve n
+	is n .state serving
+}
+free_name() { flock -n "$PCORE_RUNTIME_DIR/nodes/$1/lock" true; }
+
+@test "two nodes of one name in one cluster: the second is of no use" {
+	serve n
+	local first=$port
+	PCORE_RUNTIME_DIR=$scratch/rt2
+	mkdir -m 700 "$PCORE_RUNTIME_DIR"
+	mv n.out n1.out
+	serve n
+	run -0 psubmit map --nodes "127.0.0.1:$first,127.0.0.1:$port" echo ::: a b c
+	[[ "$output" == *a* && "$output" == *b* && "$output" == *c* ]]
+}
+
+@test "check says what is there, and what to do about each no" {
+	run -1 pnode check "${as_node[@]}" --listen 127.0.0.1:0
+	[[ "$output" == *"no   key"*"pnode keygen"* ]]
+	pnode keygen
+	run -0 pnode check "${as_node[@]}" --listen 127.0.0.1:0
+	[[ "$output" == *"yes  key      1 in the file"* ]]
+	serve n
+	run -1 pnode check "${as_node[@]}" --listen "127.0.0.1:$port"
+	[[ "$output" == *"no   listen   '127.0.0.1:$port' is in use"* ]]
+	chmod 644 key
+	run -1 pnode check "${as_node[@]}"
+	[[ "$output" == *"no   key"* ]]
+	run -1 pnode check "${as_node[@]}" --workdir "$PWD/none"
+	[[ "$output" == *"no   workdir"* ]]
+}
+
+@test "HUP reads the key file again: the next connection needs a new key" {
+	[ "$(id -u)" != 0 ] || skip "needs an ordinary user: root's key is not readable after --user"
+	serve n
+	cp key old
+	rm key
+	pnode keygen
+	run -77 pnode status "127.0.0.1:$port"
+	kill -HUP "$pid"
+	wait_for 10 log_has n 'keys loaded'
+	run -0 pnode status "127.0.0.1:$port"
+	echo nonsense >key
+	kill -HUP "$pid"
+	wait_for 10 log_has n 'cannot use the key file'
+	run -0 pnode status n
+}
+
+# ---- what ends it
+
+@test "TERM ends the node's jobs, gently, and the node dies of it and leaves nothing" {
+	serve n --cpus 2
+	submit --wait-nodes 1 sh -c 'trap "echo x >>$0; exit" TERM; echo >>$0.begun; while :; do sleep 0.05; done' "$TMPDIR/ended" ::: 1 2 >out 2>&1 3>&- &
+	others+=($!)
+	wait_for 10 lines_are "$TMPDIR/ended.begun" 2
+	kill "$pid"
+	ends 143 "$pid"
+	wait_for 5 lines_are "$TMPDIR/ended" 2
+	[ "$(find "$TMPDIR" -name 'pnode.*' | wc -l)" = 0 ]
+}
+
+@test "a second TERM kills" {
+	serve n --cpus 1
+	submit --wait-nodes 1 sh -c 'trap "" TERM; touch $0; while :; do sleep 0.05; done' "$TMPDIR/begun" ::: 1 >out 2>&1 3>&- &
+	others+=($!)
+	wait_for 10 exists "$TMPDIR/begun"
+	kill "$pid"
+	wait_for 5 none_pending "$pid"
+	wait_for 5 refuses_connections "$port"
+	kill "$pid"
+	ends 143 "$pid"
+	rm -rf "$TMPDIR"/pnode.*
+}
+refuses_connections() { ! (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+@test "kill -9 of psubmit ends its jobs on the node, which is free again" {
+	serve n --cpus 1
+	submit sh -c 'echo $$ >$0; exec sleep 77' "$TMPDIR/job" ::: 1 >out 2>&1 3>&- &
+	others+=($!)
+	wait_for 10 nonempty "$TMPDIR/job"
+	kill -KILL $!
+	wait_for 5 gone "$(cat "$TMPDIR/job")"
+	wait_for 5 is n .running 0
+	run -0 run_jobs echo ::: again
+	[ "$output" = again ]
+}
+
+@test "a psubmit that is stopped for a while goes on, and so does a node" {
+	serve n --cpus 1
+	submit sh -c 'sleep 0.05; echo $0' ::: 1 2 3 4 5 6 7 8 >out 2>err 3>&- &
+	local client=$!
+	others+=("$client")
+	wait_for 10 nonempty out
+	kill -STOP "$client"
+	wait_for 5 is n .queued 0
+	kill -STOP "$pid"
+	kill -CONT "$client"
+	kill -CONT "$pid"
+	ends 0 "$client"
+	[ "$(sort out | tr '\n' ' ')" = "1 2 3 4 5 6 7 8 " ]
+	[ ! -s err ]
+}
+
+# ---- strangers
+
+@test "garbage, HTTP and an old TLS are a line each, and the node goes on" {
+	serve n
+	printf 'GET / HTTP/1.0\r\n\r\n' | timeout 10 bash -c 'exec 9<>"/dev/tcp/127.0.0.1/$0"; cat >&9; cat <&9 >/dev/null' "$port" || true
+	head -c 3000 /dev/urandom | timeout 10 bash -c 'exec 9<>"/dev/tcp/127.0.0.1/$0"; cat >&9; cat <&9 >/dev/null' "$port" || true
+	timeout 10 openssl s_client -tls1_2 -connect "127.0.0.1:$port" </dev/null >/dev/null 2>&1 || true
+	timeout 10 openssl s_client -tls1_3 -connect "127.0.0.1:$port" </dev/null >/dev/null 2>&1 || true
+	wait_for 10 lines_are n.log 4
+	run -0 run_jobs echo ::: still
+	[ "$output" = still ]
+	[ "$(wc -l <n.log)" -le 6 ]
+	[ "$(grep -cv '^pnode: 127.0.0.1:' n.log)" = 0 ]
+}
+
+@test "another key is refused with 77, and told once" {
+	serve n
+	pnode keygen "$PWD/other"
+	PCORE_KEY=$PWD/other run -77 timeout 20 pnode status "127.0.0.1:$port"
+	wait_for 5 nonempty n.log
+	[ "$(wc -l <n.log)" = 1 ]
+	run -0 pnode status "127.0.0.1:$port"
+}
+
+@test "idle connections of strangers leave room for others" {
+	serve n
+	bash -c 'for i in $(seq 200); do exec {fd}<>"/dev/tcp/127.0.0.1/$0" || :; done; touch full; exec sleep 60' "$port" 2>/dev/null 3>&- &
+	others+=($!)
+	wait_for 20 exists full
+	run -0 timeout 60 pnode status n
+	wait_for 30 answers_by_tcp
+	run -0 run_jobs echo ::: yes
+	[ "$output" = yes ]
+	kill -KILL "${others[0]}"
+}
+answers_by_tcp() { pnode status --timeout 10 "127.0.0.1:$port" >/dev/null 2>&1; }
+
+# ---- the console
+
+@test "on a terminal the node is a console" {
+	pnode keygen
+	mkfifo keys
+	script -qec "pnode serve ${as_node[*]} --name n" typescript <keys >screen 2>&1 3>&- &
+	others+=($!)
+	exec 8>keys
+	wait_for 10 is n .state serving
+	echo stop >&8
+	wait_for 10 is n .state stopped
+	echo start >&8
+	wait_for 10 is n .state serving
+	echo cpus 9 >&8
+	wait_for 10 is n .cpus 9
+	echo drain >&8
+	wait_for 10 is n .state draining
+	echo hello >&8
+	wait_for 10 grep -q 'n: .*draining; 9 of' screen
+	echo quit >&8
+	ends 0 "${others[0]}"
+	exec 8>&-
+}
+
+# ---- jobs
+
+@test "each job has a directory of its own, which is its TMPDIR and goes with it" {
+	serve n --cpus 1
+	run -0 run_jobs sh -c 'pwd; echo $TMPDIR; stat -c %a .; touch left; mkdir -p a/b; chmod 0 a' ::: 1
+	[ "${lines[0]}" = "${lines[1]}" ]
+	[ "${lines[2]}" = 700 ]
+	[[ "${lines[0]}" == "$TMPDIR/pnode."* ]]
+	[ ! -e "${lines[0]}" ]
+}
+
+@test "jobs are told which resources with names they have" {
+	serve n --cpus 2 --resource 'gpu=[a0,a1]' --resource disk=3
+	run -0 run_jobs --resource gpu=2 sh -c 'echo $PCORE_RESOURCE_GPU $CUDA_VISIBLE_DEVICES $PCORE_NODE' ::: 1
+	[ "$output" = "a0,a1 a0,a1 n" ]
+}

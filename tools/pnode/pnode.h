@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pnode.h - what pnode is asked to do, and who does it.
+ */
+#ifndef PCORE_PNODE_H
+#define PCORE_PNODE_H
+
+#include "libcore/cluster/cluster.h"
+#include "libcore/net/net.h"
+#include "tools/cli/cli.h"
+#include "tools/cli/jobs.h"
+
+enum { PNODE_LISTEN_MAX = 8, PNODE_LABELS_MAX = 64, PNODE_RESOURCES_MAX = 64 };
+
+/* Strings are borrowed from argv. */
+struct pnode_opts {
+	char **words; /* operands */
+	size_t n_words;
+
+	const char *name;
+	const char *listen[PNODE_LISTEN_MAX];
+	size_t n_listen;
+	int64_t cpus; /* 0: all; negative: all but so many */
+	uint64_t memory;
+	char *labels[PNODE_LABELS_MAX + 1];
+	size_t n_labels;
+	struct pcore_node_resource resources[PNODE_RESOURCES_MAX];
+	size_t n_resources;
+	enum pcore_sandbox_level sandbox;
+	const char *workdir, *user;
+	const char *tls_cert, *tls_key, *tls_ca;
+	int64_t grace;
+	bool detach;
+	char **argv; /* as it was started, for those who look at what runs */
+
+	bool json;
+	int64_t watch; /* ns between two looks; 0: one look */
+	int64_t timeout;
+};
+
+/* A node that runs here: its name, its directory and, in the background, its log. */
+struct pnode_place {
+	char *name; /* malloc'd */
+	int dfd, lock_fd;
+	int ready_fd; /* -EBADF: in the foreground */
+	bool given;   /* to somebody else, who cannot remove it from root's directory */
+	struct cli_log log;
+	char *socket; /* malloc'd: "unix:..." */
+};
+
+/* Each verb returns the status to exit with. */
+int pnode_serve(struct pnode_opts *o);
+int pnode_check(struct pnode_opts *o);
+int pnode_keygen(struct pnode_opts *o);
+int pnode_status(struct pnode_opts *o);
+int pnode_control(struct pnode_opts *o, enum pcore_wire_control_what what);
+
+/* ---- net.c ---- */
+
+/* Our end for these peers: with the keys there are, or certificates. *ret_keys (may be NULL then) has to live as long. A status
+ * after a message, or CLI_GO. */
+int pnode_net(struct pcore_net **ret, struct pcore_net_keys **ret_keys, struct pcore_loop *lp, const struct pnode_opts *o,
+	enum pcore_net_role role, unsigned peers);
+
+/* The keys that pnode_net() uses: NULL when there are none. */
+int pnode_keys(struct pcore_net_keys **ret);
+
+/* Where a node of this machine listens: "unix:...". malloc'd; NULL after a message. */
+char *pnode_socket(const char *name);
+
+/* The name of this machine, as a NAME; "node" where it has none. */
+const char *pnode_hostname(void);
+
+/* The status for an error of a connection. */
+int pnode_net_status(int code);
+
+/* ---- place.c ---- */
+
+/* Take the name, and go to the background if that is asked for: CLI_GO in the process that serves, else a status. */
+int pnode_place_take(struct pnode_place *p, const struct pnode_opts *o);
+int pnode_place_give(struct pnode_place *p, uid_t uid, gid_t gid); /* the directory, to who we become: 0, -errno */
+void pnode_place_ready(struct pnode_place *p, int status); /* tell our caller: CLI_GO, or how it failed */
+void pnode_place_leave(struct pnode_place *p); /* as long as nothing of it was taken: does nothing */
+
+/* The names of the nodes that run on this machine, as cli_job_names(). */
+int pnode_names(char ***ret);
+
+/* ---- admin.c ---- */
+
+/* A line about a node and one for each job that runs, or an object. */
+int pnode_print_status(const struct pcore_wire_status *s, bool json, struct pcore_buf *out);
+
+/* ---- serve.c ---- */
+
+/* The user of --user, and what is refused: root, unless it becomes somebody else. CLI_GO or a status after a message. */
+struct passwd;
+int pnode_user(const struct pnode_opts *o, const struct passwd **ret);
+
+#endif
