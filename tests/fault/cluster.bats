@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+# cluster.bats - nodes in network namespaces, and networks that lose all packets, both ways or one way.
+# shellcheck shell=bash disable=SC2016,SC2154
+
+load ../cli/support
+
+setup() {
+	common_setup
+	need_root
+	command -v ip >/dev/null || skip "needs ip (package iproute2)"
+	umask 022
+	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
+	chmod 755 "$scratch"
+	cd "$scratch" || return 1
+	export PCORE_KEY=$scratch/key TMPDIR=$scratch/tmp
+	mkdir -m 1777 "$TMPDIR"
+	pnode keygen
+	ns=pcore-$$-$BATS_TEST_NUMBER
+	pids=()
+	made=()
+	add_host 0 || skip "needs network namespaces"
+}
+
+teardown() {
+	local pid name
+	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+	for pid in "${pids[@]}"; do wait_for 5 gone "$pid"; done
+	for name in "${made[@]}"; do ip netns del "$name"; done
+	common_teardown
+}
+
+# add_host N: a namespace $ns-N; that of host 0 is where psubmit runs, and the others have a link to it.
+add_host() {
+	ip netns add "$ns-$1" || return 1
+	made+=("$ns-$1")
+	ip -n "$ns-$1" link set lo up
+	[ "$1" != 0 ] || return 0
+	ip link add "h$1" netns "$ns-0" type veth peer name uplink netns "$ns-$1"
+	ip -n "$ns-0" addr add "10.77.$1.1/24" dev "h$1"
+	ip -n "$ns-$1" addr add "10.77.$1.2/24" dev uplink
+	ip -n "$ns-0" link set "h$1" up
+	ip -n "$ns-$1" link set uplink up
+}
+
+on() { ip netns exec "$ns-$1" "${@:2}"; } # on N COMMAND...
+
+# serve N OPTIONS...: a node on a host of its own.
+serve() {
+	local n=$1
+	shift
+	add_host "$n"
+	mkdir -m 700 "rt$n"
+	PCORE_RUNTIME_DIR=$scratch/rt$n ip netns exec "$ns-$n" pnode serve --user nobody --name "node$n" --listen "10.77.$n.2:7601" \
+		"$@" >"node$n.out" 2>"node$n.log" </dev/null 3>&- &
+	pids+=($!)
+	wait_for 10 answers "$n"
+}
+answers() { on 0 pnode status "10.77.$1.2:7601" >/dev/null 2>&1; }
+running() { [ "$(PCORE_RUNTIME_DIR=$scratch/rt$1 pnode status --json "node$1" | jq .running)" = "$2" ]; }
+
+# drop N in|out|both, undrop N: what host N gets, or sends, is lost: it goes to an address that no card has.
+drop() {
+	[ "$2" = out ] || ip -n "$ns-0" neigh replace "10.77.$1.2" lladdr 02:00:00:00:00:77 dev "h$1" nud permanent
+	[ "$2" = in ] || ip -n "$ns-$1" neigh replace "10.77.$1.1" lladdr 02:00:00:00:00:77 dev uplink nud permanent
+}
+undrop() {
+	ip -n "$ns-0" neigh del "10.77.$1.2" dev "h$1" 2>/dev/null || true
+	ip -n "$ns-$1" neigh del "10.77.$1.1" dev uplink 2>/dev/null || true
+}
+has_noticed() { grep -q . "node$1.log"; }
+
+# survives_partition WAY: a partition that both sides notice, and that ends in time: nothing is lost, nothing comes twice.
+survives_partition() {
+	serve 1 --cpus 2 --grace 60s
+	ip netns exec "$ns-0" psubmit map --nodes 10.77.1.2:7601 sh -c 'echo $0; sleep 0.5; echo $0' ::: 1 2 3 4 5 6 >out 2>err 3>&- &
+	pids+=($!)
+	wait_for 10 nonempty out
+	drop 1 "$1"
+	wait_for 20 has_noticed 1
+	undrop 1
+	ends 0 "${pids[1]}"
+	[ "$(sort out | tr '\n' ' ')" = "1 1 2 2 3 3 4 4 5 5 6 6 " ]
+}
+
+@test "a partition both ways that ends in time loses nothing and doubles nothing" {
+	survives_partition both
+}
+
+@test "a partition one way, from the node, likewise" {
+	survives_partition out
+}
+
+@test "a node that is cut off ends its jobs by itself after the grace" {
+	serve 1 --cpus 1 --grace 1s
+	ip netns exec "$ns-0" psubmit map --nodes 10.77.1.2:7601 sh -c 'touch "$0/begun"; exec sleep 77' "$TMPDIR" ::: 1 >out 2>err 3>&- &
+	pids+=($!)
+	wait_for 10 exists "$TMPDIR/begun"
+	drop 1 both
+	wait_for 30 running 1 0
+}
+
+@test "a job of a node that is cut off for good runs again on another, once" {
+	serve 1 --cpus 1 --grace 1s
+	serve 2 --cpus 1
+	ip netns exec "$ns-0" psubmit map --nodes 10.77.1.2:7601,10.77.2.2:7601 \
+		sh -c 'touch "$0/$PCORE_NODE"; [ $PCORE_NODE = node2 ] || sleep 77; echo "$1"' "$TMPDIR" ::: 1 2 3 >out 2>err 3>&- &
+	pids+=($!)
+	wait_for 10 exists "$TMPDIR/node1"
+	drop 1 both
+	ends 0 "${pids[2]}" || { cat err; false; }
+	[ "$(sort out | tr '\n' ' ')" = "1 2 3 " ]
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cluster.c - the nodes that psubmit's jobs run on: those it connects to, and this machine.
+ *
+ * The node of this machine is in our own process, at the other end of a socket pair: it speaks as all others do.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "tools/cli/jobwire.h"
+#include "tools/cli/version.h"
+#include "tools/psubmit/psubmit.h"
+
+enum { ADDRS = 8 };
+
+static struct {
+	const struct map_remote *map;
+	struct pcore_net *net, *node_net; /* as a scheduler, and as the node of this machine */
+	struct pcore_net_keys *keys;
+	struct pcore_node *node;
+	struct pcore_jobspec jobs;
+	char dir[PATH_MAX]; /* that they begin in */
+	char **env;	    /* what a job has of the embedded node's, where it has not ours */
+	bool whole;	    /* a job is given all words of its command */
+	bool gave_up;
+	int refused; /* the last -errno of a node that will never do */
+	char hostname[65];
+} cluster;
+
+/* ---- what there is to tell ---- */
+
+static void news(void *ctx, const struct pcore_cluster_news *n)
+{
+	(void)ctx;
+	if (n->event == PCORE_CLUSTER_UP)
+		return;
+	cluster.map->before_message(cluster.map->ctx);
+	switch (n->event) {
+	case PCORE_CLUSTER_UP:
+		break;
+	case PCORE_CLUSTER_GONE:
+		cli_warn("node '%s' has gone: %s", n->name, n->why);
+		break;
+	case PCORE_CLUSTER_UNREACHABLE:
+		cli_warn("cannot reach the node '%s': %s; trying again", n->name, n->why);
+		break;
+	case PCORE_CLUSTER_REFUSED:
+		cli_warn("the node '%s' is of no use: %s", n->name, n->why);
+		cluster.refused = n->code;
+		break;
+	case PCORE_CLUSTER_NO_NODE:
+		cli_warn("no node can run job %llu: %s", (unsigned long long)n->job->seq, n->why);
+		break;
+	case PCORE_CLUSTER_LOST:
+		cli_warn("job %llu was %s", (unsigned long long)n->job->seq, n->why);
+		break;
+	case PCORE_CLUSTER_CUT:
+		cli_warn("job %llu wrote more than --max-output; the rest is cut", (unsigned long long)n->job->seq);
+		break;
+	case PCORE_CLUSTER_GIVE_UP:
+		cluster.gave_up = true;
+		(void)cli_error("no node can be reached");
+		cluster.map->give_up(cluster.map->ctx);
+		break;
+	}
+}
+
+/* ---- what jobs have in common ---- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct pcore_sched_need *)a)->name, ((const struct pcore_sched_need *)b)->name);
+}
+
+/* In the order of their names: so are the numbers that a node is told with each job. */
+static int put_needs(struct pcore_buf *b)
+{
+	struct psubmit_opts *o = &psubmit_opts;
+	int r = 0;
+
+	qsort(o->needs, o->n_needs, sizeof(o->needs[0]), by_name);
+	for (size_t i = 0; i < o->n_needs && r == 0; i++) {
+		const struct pcore_wire_resource need = { .name = o->needs[i].name, .count = o->needs[i].n };
+
+		r = pcore_wire_add_resource(b, &need);
+	}
+	return r;
+}
+
+static int put_argv(struct pcore_buf *argv)
+{
+	int r = cli_argv_put(argv, cluster.map->template, cluster.map->many);
+
+	cluster.whole = r == -EOPNOTSUPP;
+	return cluster.whole ? pcore_argv_put_args(argv) : r;
+}
+
+static int describe(void *ctx, struct pcore_buf *env, struct pcore_buf *template)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf argv = PCORE_BUF_INIT(0), needs = PCORE_BUF_INIT(0);
+	const struct psubmit_opts *o = &psubmit_opts;
+	struct pcore_wire_argv pieces;
+	int r = put_argv(&argv);
+
+	(void)ctx;
+	if (r == 0)
+		r = put_needs(&needs);
+	if (r < 0)
+		return r;
+	pieces = (struct pcore_wire_argv){ argv.data, argv.len };
+	cluster.jobs.resources = (struct pcore_wire_list){ needs.data, needs.len, o->n_needs };
+	r = pcore_jobspec_put(template, &cluster.jobs, PCORE_CLUSTER_ENV, &pieces);
+	cluster.jobs.resources = (struct pcore_wire_list){ .n = 0 };
+	return r < 0 ? r : cli_jobenv_put(env, &cluster.map->opts->job, !cluster.map->opts->elsewhere);
+}
+
+static int args(void *ctx, struct pcore_job *job, char ***ret)
+{
+	return cluster.map->args(ctx, job, cluster.whole, ret);
+}
+
+static int make_jobs(void)
+{
+	const struct psubmit_opts *o = &psubmit_opts;
+	struct pcore_jobspec *s = &cluster.jobs;
+	int r = cli_jobspec(&cluster.map->opts->job, !cluster.map->opts->elsewhere, cluster.dir, s);
+
+	s->proc.file = cluster.map->file;
+	s->cpus = o->cpus;
+	s->memory = o->memory;
+	s->max_output = o->max_output ? o->max_output : UINT64_MAX;
+	return r;
+}
+
+/* ---- nodes ---- */
+
+static int make_net(struct pcore_net **ret, enum pcore_net_role role, bool with_keys)
+{
+	const struct psubmit_opts *o = &psubmit_opts;
+	struct pcore_net_spec spec = {
+		.role = role,
+		.peers = PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER),
+		.version_min = PCORE_WIRE_VERSION,
+		.version_max = PCORE_WIRE_VERSION,
+		.keys = with_keys ? cluster.keys : NULL,
+		.tls_cert = with_keys ? o->tls_cert : NULL,
+		.tls_key = with_keys ? o->tls_key : NULL,
+		.tls_ca = with_keys ? o->tls_ca : NULL,
+	};
+	struct pcore_net_error err;
+
+	return pcore_net_new(ret, cluster.map->loop, &spec, &err) < 0 ? cli_error("%s", err.why) : CLI_GO;
+}
+
+static int load_keys(void)
+{
+	const struct pcore_net_key_places places = {
+		.env_key = getenv("PCORE_KEY"),
+		.xdg_config_home = getenv("XDG_CONFIG_HOME"),
+		.home = getenv("HOME"),
+		.root = geteuid() == 0,
+	};
+	struct pcore_net_error err;
+	char path[4096];
+	int r = pcore_net_keys_path(path, sizeof(path), &places);
+
+	if (r < 0 || psubmit_opts.tls_cert || psubmit_opts.n_nodes == 0)
+		return CLI_GO;
+	r = pcore_net_keys_load(&cluster.keys, path, &err);
+	if (r < 0 && (r != -ENOENT || places.env_key)) {
+		(void)cli_error("cannot use the key file '%s': %s", path, err.why);
+		return CLI_AUTH;
+	}
+	return CLI_GO;
+}
+
+static int check_addresses(void)
+{
+	struct pcore_net_addr addrs[ADDRS];
+	struct pcore_net_error err;
+
+	for (size_t i = 0; i < psubmit_opts.n_nodes; i++)
+		if (pcore_net_addr_parse(addrs, ADDRS, psubmit_opts.nodes[i], true, &err) == -EINVAL)
+			return cli_usage("'%s' is not the address of a node: %s", psubmit_opts.nodes[i], err.why);
+	return CLI_GO;
+}
+
+static int connect_to(struct pcore_executor *ex, const char *text)
+{
+	struct pcore_net_addr addrs[ADDRS];
+	struct pcore_net_error err;
+	int n = pcore_net_addr_parse(addrs, ADDRS, text, true, &err);
+
+	if (n < 0) {
+		cli_warn("cannot reach the node '%s': %s", text, err.why);
+		return CLI_GO;
+	}
+	if (!addrs[0].path && !cluster.keys && !psubmit_opts.tls_cert)
+		return cli_error("cannot connect to the node '%s': there is no key; see `pnode keygen'", text);
+	return pcore_cluster_connect(ex, text, addrs, (size_t)n) < 0 ? cli_error("out of memory") : CLI_GO;
+}
+
+static void node_log(void *ctx, const char *text)
+{
+	(void)ctx;
+	cluster.map->before_message(cluster.map->ctx);
+	cli_warn("%s", text);
+}
+
+static void node_opened(struct pcore_net_conn *c, void *ctx)
+{
+	(void)ctx;
+	pcore_node_serve(cluster.node, c);
+}
+
+static void no_frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *f)
+{
+	(void)c;
+	(void)ctx;
+	(void)f;
+}
+
+/* Before it was opened: our end of it is told as well. */
+static void not_opened(struct pcore_net_conn *c, void *ctx, const struct pcore_net_error *e)
+{
+	(void)c;
+	(void)ctx;
+	(void)e;
+}
+
+static char **basic_env(void)
+{
+	struct cli_job_opts basic;
+	char **env;
+	size_t n;
+
+	cli_job_opts_init(&basic);
+	basic.basic_env = true;
+	env = cli_job_env(&basic, 0, &n);
+	cli_job_opts_done(&basic);
+	return env;
+}
+
+static int start_local(struct pcore_executor *ex)
+{
+	static const struct pcore_net_ops node_ops = { .opened = node_opened, .frame = no_frame, .closed = not_opened };
+	static const struct pcore_net_ops our_ops = { .frame = no_frame, .closed = not_opened };
+	struct pcore_node_spec spec = {
+		.name = cluster.hostname,
+		.software = "pcore " PCORE_VERSION,
+		.cpus = psubmit_opts.local_cpus ? (unsigned)psubmit_opts.local_cpus : cli_cpus(),
+		.log = node_log,
+	};
+	struct pcore_net_conn *ours, *theirs;
+	struct pcore_net_error net_err;
+	struct pcore_err err;
+	struct sysinfo info;
+	int fds[2], r;
+
+	spec.env = cluster.env = basic_env();
+	if (!cluster.env)
+		return cli_error("out of memory");
+	if (gethostname(cluster.hostname, sizeof(cluster.hostname) - 1) < 0 || !cluster.hostname[0])
+		(void)snprintf(cluster.hostname, sizeof(cluster.hostname), "local");
+	if (sysinfo(&info) == 0)
+		spec.memory = (uint64_t)info.totalram * info.mem_unit;
+	r = make_net(&cluster.node_net, PCORE_NET_NODE, false);
+	if (r != CLI_GO)
+		return r;
+	if (pcore_node_new(&cluster.node, cluster.map->loop, &spec, &err) < 0)
+		return cli_spawn_error(&err, "a job");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return cli_error("cannot make a socket: %s", strerror(errno));
+	r = pcore_net_adopt(&theirs, cluster.node_net, fds[1], PCORE_NET_PLAIN, &node_ops, NULL, &net_err);
+	if (r < 0)
+		(void)pcore_fd_close(fds[0]);
+	else
+		r = pcore_net_adopt(&ours, cluster.net, fds[0], PCORE_NET_PLAIN, &our_ops, NULL, &net_err);
+	if (r < 0)
+		return cli_error("cannot reach the node of this machine: %s", net_err.why);
+	return pcore_cluster_adopt(ex, ours) < 0 ? cli_error("out of memory") : CLI_GO;
+}
+
+int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
+{
+	const struct psubmit_opts *o = &psubmit_opts;
+	struct pcore_cluster_spec spec = {
+		.jobs = {
+			.request = {
+				.cpus = (uint32_t)(o->cpus ? o->cpus : 1),
+				.memory = o->memory,
+				.needs = o->needs,
+				.n_needs = o->n_needs,
+				.labels = o->labels,
+				.n_labels = o->n_labels,
+				.node = o->node,
+			},
+			.priority = o->priority,
+			.at_most_once = o->at_most_once,
+			.retry_lost = (uint8_t)o->retry_lost,
+		},
+		.jobs_max = m->jobs,
+		.wait_nodes_ns = o->wait_nodes ? o->wait_nodes : INT64_MAX,
+		.lost_after_ns = 10 * NS_PER_S,
+		.describe = describe,
+		.args = args,
+		.news = news,
+		.ctx = m->ctx,
+	};
+	struct pcore_err err;
+	int r;
+
+	cluster.map = m;
+	r = check_addresses();
+	if (r == CLI_GO)
+		r = load_keys();
+	if (r == CLI_GO)
+		r = make_jobs();
+	if (r == CLI_GO)
+		r = make_net(&cluster.net, PCORE_NET_SCHEDULER, true);
+	if (r != CLI_GO)
+		return r;
+	spec.net = cluster.net;
+	if (pcore_cluster_new(ret, m->loop, &spec, &err) < 0)
+		return cli_error("cannot make a cluster: %s", strerror(-err.code));
+	if (o->local)
+		r = start_local(*ret);
+	for (size_t i = 0; r == CLI_GO && i < o->n_nodes; i++)
+		r = connect_to(*ret, o->nodes[i]);
+	return r;
+}
+
+void psubmit_over(void)
+{
+	pcore_node_free(cluster.node);
+	pcore_net_free(cluster.node_net);
+	pcore_net_free(cluster.net);
+	pcore_net_keys_free(cluster.keys);
+	free(cluster.env);
+}
+
+int psubmit_status(void)
+{
+	if (!cluster.gave_up || cluster.refused == 0)
+		return 0;
+	return cluster.refused == -EPROTONOSUPPORT ? CLI_VERSION : CLI_AUTH;
+}

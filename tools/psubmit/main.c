@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * psubmit - map a command over many machines: ppool's map with another executor.
+ */
+#include <string.h>
+
+#include "tools/psubmit/psubmit.h"
+
+static const struct map_face face = {
+	.tool = "psubmit",
+	.usage = "psubmit map [options] COMMAND [ARG...] [::: ITEM...]...\n"
+		 "psubmit starmap [options] COMMAND [ARG...] [::: ITEM...]...",
+	.summary = "Map COMMAND over items, lines of stdin or the words after `:::', on the nodes of a cluster; print\n"
+		   "what the jobs write in the order of the items: what works with ppool works with psubmit. Without\n"
+		   "--nodes this machine is the only node.",
+	.footer = "Placeholders are those of ppool map. The exit status is 0 when all jobs succeeded, 1 when some failed or\n"
+		  "were lost, 76 or 77 when no node speaks our version or takes our key, 125 when psubmit failed.\n",
+	.table = psubmit_table,
+	.target = &psubmit_opts,
+	.check = psubmit_check,
+	.executor = psubmit_executor,
+	.over = psubmit_over,
+	.running = pcore_cluster_running,
+	.cpus = pcore_cluster_cpus,
+	.status = psubmit_status,
+};
+
+static int run(int argc, char **argv)
+{
+	if (argc < 2)
+		return cli_usage("no verb given: psubmit map COMMAND");
+	if (argv[1][0] == '-')
+		return map_help(&face, argc, argv);
+	if (strcmp(argv[1], "map") == 0 || strcmp(argv[1], "starmap") == 0)
+		return map_main(&face, argc - 1, argv + 1);
+	return cli_usage("unknown verb '%s': must be one of map, starmap", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	cli_start("psubmit");
+	cli_exit(run(argc, argv));
+}
