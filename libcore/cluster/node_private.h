@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * node_private.h - what the parts of a node share: node.c (what runs, and when), node_session.c (what is said), node_job.c
- * (how a job is run).
+ * node_private.h - what the parts of a node share: node.c (what runs, and when), node_session.c (what it hears, and from whom),
+ * node_say.c (what it says), node_job.c (how a job is run).
  */
 #ifndef PCORE_CLUSTER_NODE_PRIVATE_H
 #define PCORE_CLUSTER_NODE_PRIVATE_H
@@ -138,16 +138,30 @@ bool node_retract(struct node_job *j);
 void node_trash(struct pcore_node *n, const char *name);
 void node_check_idle(struct pcore_node *n);
 
-/* ---- node_session.c ---- */
+/* ---- node_say.c ---- */
 
 void node_session_tell_started(struct node_job *j);
 void node_session_tell_done(struct node_job *j);
 void node_session_output(struct node_job *j);
+void node_session_announce(struct node_session *s); /* NODE again: something of it has changed */
+void node_session_give_back(struct node_session *s); /* what has not begun */
+
+void node_say_soon(struct node_session *s); /* what is noted, with this turn of the loop: node_say_flush() */
+void node_say_flush(struct pcore_op *op, int res);
+void node_say_body(struct node_session *s, enum pcore_wire_type type, uint64_t id); /* what is in buf, now */
+void node_say_answer(struct node_session *s, uint64_t id, int status, const char *text);
+
+/* Each 0, -ENOMEM, or as the wire's. The first two fill buf; ADOPT_N is sent as well. */
+int node_say_begin(struct node_session *s, struct pcore_wire_out *o, enum pcore_wire_type type);
+int node_put_node(struct node_session *s);
+int node_put_adopt(struct node_session *s);
+int node_add_retracted(struct node_session *s, struct pcore_wire_out *o, const struct pcore_wire_ref *ref);
+
+/* ---- node_session.c ---- */
+
 void node_session_end(struct node_session *s, enum pcore_wire_how how); /* its jobs, and then itself */
 int node_session_list(struct node_session *s, struct pcore_buf *jobs, size_t *n); /* the jobs that run: 0, -ENOMEM */
 void node_session_settle(struct node_session *s); /* free it if it is over */
-void node_session_announce(struct node_session *s); /* NODE again: something of it has changed */
-void node_session_give_back(struct node_session *s); /* what has not begun */
 void node_job_free(struct node_job *j);
 
 /* ---- node_job.c ---- */

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * node_session.c - what a node and a scheduler (or an admin) say to each other.
- *
- * What is to be said is noted in lists of jobs, and gathered into as few frames as can be once a turn of the loop.
+ * node_session.c - what a node hears from schedulers and admins, and how long it keeps what they want.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "libcore/cluster/node_private.h"
-
-enum { CHUNK = 64 * 1024 };
 
 /* An attempt is what there is: a stale one may still be here when the scheduler assigns the job anew. */
 static struct node_job *find_job(const struct node_session *s, uint64_t id, uint32_t attempt)
@@ -35,305 +31,6 @@ static struct node_template *find_template(const struct node_session *s, uint64_
 	struct pcore_map_node *node = pcore_map_find(&s->templates, &id, sizeof(id));
 
 	return node ? container_of(node, struct node_template, node) : NULL;
-}
-
-/* ---- saying ---- */
-
-static void flush_soon(struct node_session *s)
-{
-	if (s->conn && !pcore_op_live(&s->flush))
-		(void)pcore_op_timer(s->node->loop, &s->flush, PCORE_CLOCK_MONOTONIC, 0);
-}
-
-/* Send the body in buf. When more has piled up than is good, the peer has to read before it is listened to again. */
-static void send_body(struct node_session *s, enum pcore_wire_type type, uint64_t id)
-{
-	uint16_t flags = pcore_wire_body_max(type) > PCORE_WIRE_CONTROL_MAX ? PCORE_NET_DATA : 0;
-	int r = s->conn ? pcore_net_send(s->conn, (uint16_t)type, flags, id, s->buf.data, s->buf.len) : 0;
-
-	pcore_buf_clear(&s->buf);
-	if (r > 0 && !s->full) {
-		s->full = true;
-		pcore_net_pause(s->conn);
-	} else if (r < 0 && r != -ENOTCONN) {
-		pcore_net_abort(s->conn); /* it is told again after a reconnect */
-	}
-}
-
-static int begin(struct node_session *s, struct pcore_wire_out *o, enum pcore_wire_type type)
-{
-	pcore_buf_clear(&s->buf); /* of what could not be said */
-	return pcore_wire_begin(o, &s->buf, type);
-}
-
-/* One record into the frame of its type that is being written; a full one is ended and another begun. */
-static int add(struct pcore_wire_out *o, enum pcore_wire_type type, struct node_session *s, struct node_job *j)
-{
-	const struct pcore_wire_started started = {
-		.job = j->id,
-		.attempt = j->attempt,
-		.slot = j->job.slot,
-		.pid = (uint32_t)j->job.result.pid,
-		.start_ns = j->job.result.start_ns,
-	};
-
-	for (int i = 0; i < 2; i++) {
-		int r = type == PCORE_WIRE_STARTED_N ? pcore_wire_add_started(o, &started) : pcore_wire_add_done(o, &j->done);
-
-		if (r != -EMSGSIZE)
-			return r;
-		(void)pcore_wire_end(o, false);
-		send_body(s, type, 0);
-		r = begin(s, o, type);
-		if (r < 0)
-			return r;
-	}
-	return -EMSGSIZE;
-}
-
-static int say_started(struct node_session *s)
-{
-	struct pcore_wire_out o;
-	struct pcore_list *node;
-	int r;
-
-	if (pcore_list_empty(&s->started))
-		return 0;
-	r = begin(s, &o, PCORE_WIRE_STARTED_N);
-	while (r == 0 && (node = pcore_list_pop(&s->started)))
-		r = add(&o, PCORE_WIRE_STARTED_N, s, container_of(node, struct node_job, started));
-	if (r == 0 && pcore_wire_end(&o, false) > 0)
-		send_body(s, PCORE_WIRE_STARTED_N, 0);
-	return r;
-}
-
-static int say_done(struct node_session *s)
-{
-	struct pcore_wire_out o;
-	struct pcore_list *node;
-	int r;
-
-	if (pcore_list_empty(&s->to_tell))
-		return 0;
-	r = begin(s, &o, PCORE_WIRE_DONE_N);
-	while (r == 0 && (node = pcore_list_pop(&s->to_tell)))
-		r = add(&o, PCORE_WIRE_DONE_N, s, container_of(node, struct node_job, link));
-	if (r == 0 && pcore_wire_end(&o, false) > 0)
-		send_body(s, PCORE_WIRE_DONE_N, 0);
-	return r;
-}
-
-/* What a job has written, as far as its credit goes. */
-static int say_output(struct node_session *s, struct node_job *j, enum pcore_wire_stream stream)
-{
-	struct node_output *o = &j->out[stream];
-	uint64_t end = o->first + o->buf.len;
-
-	if (o->closed)
-		return 0;
-	end = end < o->limit ? end : o->limit;
-	while (o->sent < end) {
-		struct pcore_wire_chunk c = {
-			.attempt = j->attempt,
-			.stream = stream,
-			.offset = o->sent,
-			.data = o->buf.data + (o->sent - o->first),
-			.len = end - o->sent < CHUNK ? end - o->sent : CHUNK,
-		};
-		int r;
-
-		if (s->full) { /* room() goes on */
-			if (pcore_list_empty(&j->busy))
-				pcore_list_add_tail(&s->busy, &j->busy);
-			return 0;
-		}
-		pcore_buf_clear(&s->buf);
-		r = pcore_wire_put_chunk(&s->buf, &c);
-		if (r < 0)
-			return r;
-		send_body(s, PCORE_WIRE_OUTPUT, j->id);
-		o->sent += c.len;
-	}
-	return 0;
-}
-
-static void flush(struct pcore_op *op, int res)
-{
-	struct node_session *s = container_of(op, struct node_session, flush);
-	struct pcore_list *node;
-	int r;
-
-	(void)res;
-	if (!s->conn) {
-		node_session_settle(s);
-		return;
-	}
-	r = say_started(s);
-	while (r == 0 && !s->full && (node = pcore_list_pop(&s->busy))) {
-		struct node_job *j = container_of(node, struct node_job, busy);
-
-		r = say_output(s, j, PCORE_WIRE_STDOUT);
-		if (r == 0)
-			r = say_output(s, j, PCORE_WIRE_STDERR);
-	}
-	if (r == 0)
-		r = say_done(s);
-	if (r < 0) /* memory is short: what was not said is said after a reconnect */
-		pcore_net_abort(s->conn);
-}
-
-void node_session_tell_started(struct node_job *j)
-{
-	pcore_list_add_tail(&j->session->started, &j->started);
-	flush_soon(j->session);
-}
-
-void node_session_tell_done(struct node_job *j)
-{
-	struct node_session *s = j->session;
-
-	if (s->over) {
-		node_job_free(j);
-		node_session_settle(s);
-		return;
-	}
-	pcore_list_add_tail(&s->to_tell, &j->link);
-	flush_soon(s);
-}
-
-void node_session_output(struct node_job *j)
-{
-	if (pcore_list_empty(&j->busy))
-		pcore_list_add_tail(&j->session->busy, &j->busy);
-	flush_soon(j->session);
-}
-
-static int put_node(struct node_session *s)
-{
-	const struct pcore_node *n = s->node;
-	_cleanup_(pcore_buf_done) struct pcore_buf resources = PCORE_BUF_INIT(0);
-	struct pcore_wire_node m = {
-		.name = n->spec.name,
-		.instance = n->instance,
-		.state = n->draining ? PCORE_WIRE_DRAINING : n->stopped ? PCORE_WIRE_STOPPED : PCORE_WIRE_SERVING,
-		.cpus = n->cpus,
-		.memory = n->spec.memory,
-		.slots = n->cpus,
-		.prefetch = NODE_PREFETCH,
-		.software = n->spec.software,
-		.labels.list = n->spec.labels,
-	};
-	int r = 0;
-
-	if (n->spec.labels)
-		m.has |= PCORE_WIRE_HAS(PCORE_WIRE_NODE_LABELS);
-	for (size_t i = 0; i < n->spec.n_resources && r == 0; i++) {
-		const struct pcore_node_resource *res = &n->spec.resources[i];
-		struct pcore_wire_resource w = { .name = res->name, .count = res->n, .ids.list = res->ids };
-
-		if (res->ids)
-			w.has |= PCORE_WIRE_HAS(PCORE_WIRE_RESOURCE_IDS);
-		r = pcore_wire_add_resource(&resources, &w);
-	}
-	m.resources = (struct pcore_wire_list){ resources.data, resources.len, n->spec.n_resources };
-	if (n->spec.n_resources > 0)
-		m.has |= PCORE_WIRE_HAS(PCORE_WIRE_NODE_RESOURCES);
-	return r < 0 ? r : pcore_wire_put_node(&s->buf, &m);
-}
-
-void node_session_announce(struct node_session *s)
-{
-	if (!s->conn || s->admin)
-		return;
-	pcore_buf_clear(&s->buf);
-	if (put_node(s) < 0)
-		pcore_net_abort(s->conn);
-	else
-		send_body(s, PCORE_WIRE_NODE, 0);
-}
-
-/* One record of RETRACTED_N. A body that is full is sent, and another begun. */
-static int add_retracted(struct node_session *s, struct pcore_wire_out *o, const struct pcore_wire_ref *ref)
-{
-	int r = pcore_wire_add_ref(o, ref);
-
-	if (r != -EMSGSIZE)
-		return r;
-	(void)pcore_wire_end(o, false);
-	send_body(s, PCORE_WIRE_RETRACTED_N, 0);
-	r = begin(s, o, PCORE_WIRE_RETRACTED_N);
-	return r < 0 ? r : pcore_wire_add_ref(o, ref);
-}
-
-/* While there is no connection the jobs stay where they are, and are given back when there is one. */
-void node_session_give_back(struct node_session *s)
-{
-	struct pcore_wire_out o;
-	int r;
-
-	if (!s->conn || s->over)
-		return;
-	r = begin(s, &o, PCORE_WIRE_RETRACTED_N);
-	PCORE_LIST_FOREACH_SAFE(node, &s->node->queue) {
-		struct node_job *j = container_of(node, struct node_job, link);
-		const struct pcore_wire_ref told = { .job = j->id, .attempt = j->attempt, .how = 1 };
-
-		if (r < 0 || j->session != s || !node_retract(j))
-			continue;
-		r = add_retracted(s, &o, &told);
-		node_job_free(j);
-	}
-	if (r < 0)
-		pcore_net_abort(s->conn);
-	else if (pcore_wire_end(&o, false) > 0)
-		send_body(s, PCORE_WIRE_RETRACTED_N, 0);
-}
-
-/* Everything there is, to a scheduler that has just connected: new, or back. */
-static int put_adopt(struct node_session *s)
-{
-	struct pcore_wire_out o;
-	int r = begin(s, &o, PCORE_WIRE_ADOPT_N);
-
-	for (size_t i = 0; i < s->jobs.n_buckets && r == 0; i++) {
-		for (struct pcore_map_node *node = s->jobs.buckets[i]; node && r == 0; node = node->next) {
-			const struct node_job *j = container_of(node, struct node_job, node);
-			struct pcore_wire_adopt a = {
-				.job = j->id,
-				.attempt = j->attempt,
-				.state = j->state == NODE_QUEUED ? PCORE_WIRE_JOB_QUEUED
-					: j->state == NODE_RUNNING ? PCORE_WIRE_JOB_RUNNING : PCORE_WIRE_JOB_DONE,
-				.kept = { j->out[0].first, j->out[1].first },
-				.bytes = { j->out[0].total, j->out[1].total },
-				.ids = j->as.ids,
-			};
-
-			r = pcore_wire_add_adopt(&o, &a);
-			if (r == -EMSGSIZE) {
-				(void)pcore_wire_end(&o, true);
-				send_body(s, PCORE_WIRE_ADOPT_N, 0);
-				r = begin(s, &o, PCORE_WIRE_ADOPT_N);
-				if (r == 0)
-					r = pcore_wire_add_adopt(&o, &a);
-			}
-		}
-	}
-	if (r == 0) {
-		(void)pcore_wire_end(&o, false);
-		send_body(s, PCORE_WIRE_ADOPT_N, 0);
-	}
-	return r;
-}
-
-static void answer(struct node_session *s, uint64_t id, int status, const char *text)
-{
-	struct pcore_wire_answer a = { .status = (uint64_t)status, .text = text };
-
-	pcore_buf_clear(&s->buf);
-	if (text)
-		a.has |= PCORE_WIRE_HAS(PCORE_WIRE_ANSWER_TEXT);
-	if (pcore_wire_put_answer(&s->buf, &a) == 0)
-		send_body(s, PCORE_WIRE_ANSWER, id);
 }
 
 /* ---- hearing ---- */
@@ -474,7 +171,7 @@ static int hear_refs(struct node_session *s, struct pcore_wire_in *in)
 {
 	struct pcore_wire_out o;
 	struct pcore_wire_ref ref;
-	int r = in->type == PCORE_WIRE_RETRACT_N ? begin(s, &o, PCORE_WIRE_RETRACTED_N) : 0;
+	int r = in->type == PCORE_WIRE_RETRACT_N ? node_say_begin(s, &o, PCORE_WIRE_RETRACTED_N) : 0;
 
 	while (r == 0 && pcore_wire_next_ref(in, &ref)) {
 		struct node_job *j = find_job(s, ref.job, ref.attempt);
@@ -482,7 +179,7 @@ static int hear_refs(struct node_session *s, struct pcore_wire_in *in)
 		if (in->type == PCORE_WIRE_RETRACT_N) {
 			struct pcore_wire_ref told = { .job = ref.job, .attempt = ref.attempt, .how = j && node_retract(j) };
 
-			r = add_retracted(s, &o, &told);
+			r = node_add_retracted(s, &o, &told);
 			if (told.how)
 				node_job_free(j);
 		} else if (j && in->type == PCORE_WIRE_CANCEL_N) {
@@ -492,7 +189,7 @@ static int hear_refs(struct node_session *s, struct pcore_wire_in *in)
 		}
 	}
 	if (r == 0 && in->type == PCORE_WIRE_RETRACT_N && pcore_wire_end(&o, false) > 0)
-		send_body(s, PCORE_WIRE_RETRACTED_N, 0);
+		node_say_body(s, PCORE_WIRE_RETRACTED_N, 0);
 	return r;
 }
 
@@ -651,17 +348,17 @@ static int hear_admin(struct node_session *s, const struct pcore_wire_frame *f)
 		if (r == 0)
 			r = pcore_wire_put_status(&s->buf, &status);
 		if (r == 0)
-			send_body(s, PCORE_WIRE_STATUS, f->id);
+			node_say_body(s, PCORE_WIRE_STATUS, f->id);
 		return r;
 	}
 	r = pcore_wire_get_control(f, &c);
 	if (r < 0)
 		return r;
 	if (c.what == PCORE_WIRE_QUIT) /* then there is nobody to say it */
-		answer(s, f->id, 0, NULL);
+		node_say_answer(s, f->id, 0, NULL);
 	r = pcore_node_control(s->node, (enum pcore_wire_control_what)c.what, c.n);
 	if (c.what != PCORE_WIRE_QUIT)
-		answer(s, f->id, r < 0 ? 125 : 0, r == -EINVAL ? "it cannot offer so many CPUs" : r < 0 ? strerror(-r) : NULL);
+		node_say_answer(s, f->id, r < 0 ? 125 : 0, r == -EINVAL ? "it cannot offer so many CPUs" : r < 0 ? strerror(-r) : NULL);
 	return 0;
 }
 
@@ -728,7 +425,7 @@ static void room(struct pcore_net_conn *c, void *ctx)
 
 	s->full = false;
 	pcore_net_resume(c);
-	flush_soon(s);
+	node_say_soon(s);
 }
 
 /* ---- life ---- */
@@ -918,7 +615,7 @@ static struct node_session *session_new(struct pcore_node *n, const struct pcore
 	s->instance = peer->instance;
 	strcpy(s->name, peer->name);
 	s->admin = peer->role == PCORE_NET_ADMIN;
-	s->flush.done = flush;
+	s->flush.done = node_say_flush;
 	s->grace.done = grace_over;
 	pcore_list_init(&s->link);
 	pcore_list_init(&s->started);
@@ -946,7 +643,7 @@ static void begin_again(struct node_session *s)
 				pcore_list_add_tail(&s->to_tell, &j->link);
 		}
 	}
-	flush_soon(s);
+	node_say_soon(s);
 }
 
 /* Everything there is. */
@@ -955,11 +652,11 @@ static int introduce(struct node_session *s)
 	int r;
 
 	pcore_buf_clear(&s->buf);
-	r = put_node(s);
+	r = node_put_node(s);
 	if (r < 0)
 		return r;
-	send_body(s, PCORE_WIRE_NODE, 0);
-	return put_adopt(s);
+	node_say_body(s, PCORE_WIRE_NODE, 0);
+	return node_put_adopt(s);
 }
 
 void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c)
