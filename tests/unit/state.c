@@ -158,7 +158,7 @@ static void a_failed_sync_is_told(void **state)
 static void records_that_come_together_are_synced_together(void **state)
 {
 	struct waiter w[100];
-	char key[16];
+	char key[24];
 
 	(void)state;
 	open_it();
