@@ -119,7 +119,7 @@ node() {
 	mkdir d
 	run -0 psubmit map --chdir d --env A=1 --env A=2 --unset HOME --umask 077 --limit nofile=33 --nice 3 \
 		sh -c 'pwd; echo $A,$HOME; umask; ulimit -n; nice' ::: a
-	[ "$output" = "$PWD/d"$'\n2,\n0077\n33\n3' ]
+	[ "$output" = "$PWD/d"$'\n2,\n0077\n33\n'"$(($(nice) + 3))" ]
 	run -0 psubmit map --clean-env --env B=3 /usr/bin/env ::: B=3
 	[[ "$output" == *B=3* && "$output" != *PATH=* ]]
 }
