@@ -54,39 +54,43 @@ static int set_label(void *opts, const char *name, const char *value)
 	return 0;
 }
 
-/* NAME=N, or NAME=[a,b,c]: the value is cut up where it stands. */
+/* N, or [a,b,c], which is cut up where it stands: the names are r's. */
+static bool parse_amount(char *text, struct pcore_node_resource *r)
+{
+	size_t len = strlen(text);
+	char *word, *save = NULL, **ids;
+	uint64_t n;
+
+	if (*text != '[') {
+		if (pcore_parse_u64(text, 1, UINT32_MAX, &n) < 0)
+			return false;
+		r->n = (uint32_t)n;
+		return true;
+	}
+	ids = len > 2 && text[len - 1] == ']' ? calloc(len, sizeof(char *)) : NULL;
+	if (!ids)
+		return false;
+	text[len - 1] = '\0';
+	for (word = strtok_r(text + 1, ",", &save); word; word = strtok_r(NULL, ",", &save))
+		ids[r->n++] = word;
+	r->ids = ids;
+	return true;
+}
+
 static int set_resource(void *opts, const char *name, const char *value)
 {
 	struct pnode_opts *o = opts;
-	struct pcore_node_resource *r = &o->resources[o->n_resources];
-	char *equals, *word, *save = NULL, *text = strdup(value), **ids;
-	size_t len;
-	uint64_t n;
+	char *text = strdup(value), *equals = text ? strchr(text, '=') : NULL;
+	struct pcore_node_resource r = { .name = text };
 
-	if (o->n_resources == PNODE_RESOURCES_MAX)
-		return cli_opt_bad(name, value, "too many");
-	equals = text ? strchr(text, '=') : NULL;
-	if (!equals || equals == text || equals - text > PCORE_WIRE_NAME_MAX)
-		return cli_opt_bad(name, value, "must be NAME=N or NAME=[a,b,c]");
-	*equals++ = '\0';
-	r->name = text;
-	if (*equals != '[') {
-		if (pcore_parse_u64(equals, 1, UINT32_MAX, &n) < 0)
-			return cli_opt_bad(name, value, "must be NAME=N or NAME=[a,b,c]");
-		r->n = (uint32_t)n;
-		o->n_resources++;
+	if (equals)
+		*equals = '\0';
+	if (o->n_resources < PNODE_RESOURCES_MAX && equals && equals > text && equals - text <= PCORE_WIRE_NAME_MAX && parse_amount(equals + 1, &r)) {
+		o->resources[o->n_resources++] = r;
 		return 0;
 	}
-	len = strlen(equals);
-	ids = calloc(len + 1, sizeof(char *));
-	if (len < 3 || equals[len - 1] != ']' || !ids)
-		return cli_opt_bad(name, value, "must be NAME=N or NAME=[a,b,c]");
-	equals[len - 1] = '\0';
-	for (word = strtok_r(equals + 1, ",", &save); word; word = strtok_r(NULL, ",", &save))
-		ids[r->n++] = word;
-	r->ids = ids;
-	o->n_resources++;
-	return 0;
+	free(text);
+	return cli_opt_bad(name, value, o->n_resources < PNODE_RESOURCES_MAX ? "must be NAME=N or NAME=[a,b,c]" : "too many");
 }
 
 static int set_sandbox(void *opts, const char *name, const char *value)
