@@ -30,7 +30,7 @@ node() {
 		chmod 755 . # jobs are somebody else's
 		chmod 711 "${BATS_TEST_TMPDIR%/*}" "${BATS_RUN_TMPDIR:-.}"
 	fi
-	mkdir -p "$name.run" && chmod 700 "$name.run"
+	mkdir -p "$name.run" marks && chmod 700 "$name.run" && chmod 777 marks
 	mkdir -p "$name.tmp" && chmod 1777 "$name.tmp" # one that is killed leaves its jobs' directories
 	PCORE_RUNTIME_DIR=$PWD/$name.run TMPDIR=$PWD/$name.tmp pnode serve "${user[@]}" --name "$name" --listen 127.0.0.1:0 "$@" >"$name.out" 2>"$name.err" </dev/null 3>&- &
 	node=$!
@@ -219,7 +219,11 @@ node() {
 	a=$address
 	node two --cpus 1
 	printf '%s # the first\n\n%s\n' "$a" "$address" >list
-	seq 300 | psubmit map --nodes ./list --log log sh -c 'echo $1; touch here; ls' sh >out
+	# the first jobs wait until both nodes have one
+	seq 300 | psubmit map --nodes ./list --log log --env MARKS="$PWD/marks" sh -c '
+		touch "$MARKS/$PCORE_NODE"
+		until [ -e "$MARKS/one" ] && [ -e "$MARKS/two" ]; do sleep 0.02; done
+		echo $1; touch here; ls' sh >out
 	seq 300 | sed 's/$/\nhere/' | cmp - out
 	[ "$(cut -f2 log | sort -u | grep -c -e '^one$' -e '^two$')" = 2 ]
 	run -0 psubmit map --nodes "$a" --node one --env X=1 sh -c 'echo $PCORE_NODE $X' ::: a
@@ -243,12 +247,12 @@ node() {
 	node one --cpus 2
 	a=$address victim=$node
 	node two --cpus 1
-	mkdir -m 777 marks
-	psubmit map --nodes "$a,$address" sh -c 'echo {}; touch '"$PWD"'/marks/$PCORE_NODE.{}; [ $PCORE_NODE = two ] || exec sleep 60' \
+	psubmit map --nodes "$a,$address" --env MARKS="$PWD/marks" sh -c 'echo {}; touch "$MARKS/$PCORE_NODE"
+		[ $PCORE_NODE = two ] || exec sleep 60; until [ -e "$MARKS/one" ]; do sleep 0.02; done' \
 		::: $(seq 20) >out 2>err </dev/null 3>&- &
-	wait_for 10 eval 'ls marks | grep -q one'
+	wait_for 10 exists marks/one
 	kill -KILL "$victim"
-	ends 0 $!
+	ends 0 $! || { cat err out; false; }
 	seq 20 | cmp - out
 	grep -q "node 'one' has gone" err
 	grep -q 'lost with its node, and run again' err
@@ -256,10 +260,9 @@ node() {
 
 @test "--at-most-once: a job that is lost has failed" {
 	node one --cpus 1
-	psubmit map --at-most-once --wait-nodes 0.5 --nodes "$address" sh -c 'touch '"$PWD"'/began; exec sleep 60' ::: a >out 2>err </dev/null 3>&- &
-	chmod 777 .
-	wait_for 10 exists began || { cat err; false; }
+	psubmit map --at-most-once --nodes "$address" sh -c 'touch '"$PWD"'/marks/began; exec sleep 60' ::: a >out 2>err </dev/null 3>&- &
+	wait_for 10 exists marks/began || { cat err; false; }
 	kill -KILL "$node"
-	ends 1 $!
+	ends 1 $! || { cat err; false; }
 	grep -q 'job 1 was lost with its node, and not run again' err
 }
