@@ -153,6 +153,11 @@ node() {
 	[ "$output" = x ]
 }
 
+@test "--on-error runs its command here" {
+	run -1 psubmit map --on-error 'echo "failed $1" >>told' sh -c 'exit $0' ::: 0 3
+	[ "$(cat told)" = 'failed 3' ]
+}
+
 @test "--tag, --dry-run, --unordered, --live and --results work as with ppool" {
 	run -0 psubmit map --tag echo x ::: a
 	[ "$output" = $'a\tx a' ]

@@ -723,6 +723,8 @@ static int make_remote(struct map *m)
 		.give_up = remote_gave_up,
 		.ctx = m,
 	};
+	if (m->opts->record.on_error && pcore_keeper_new(&m->keeper, false, false, &m->err) < 0) /* its commands run here */
+		return cli_spawn_error(&m->err, m->opts->record.on_error);
 	return m->opts->face->executor(&m->ex, &m->remote);
 }
 
