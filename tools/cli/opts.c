@@ -329,6 +329,7 @@ static const char *defaults_of(const char *tool)
 
 int cli_opts_defaults(const char *tool, int *argc, char ***argv)
 {
+	static char **volatile kept; /* options point into it as long as we live: no leak */
 	const char *text = defaults_of(tool);
 	size_t n_old = (size_t)*argc, n_words = 0, len;
 	char **words, *copy, *word, *save;
@@ -349,6 +350,6 @@ int cli_opts_defaults(const char *tool, int *argc, char ***argv)
 		words[n_words++] = word;
 	memcpy(words + n_words, *argv + 1, n_old * sizeof(*words)); /* with the NULL */
 	*argc = (int)(n_words + n_old - 1);
-	*argv = words;
+	*argv = kept = words;
 	return 0;
 }
