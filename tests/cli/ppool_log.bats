@@ -306,20 +306,22 @@ make_full() {
 }
 
 @test "a run that was killed in the middle is completed: nothing is left out, and little is run twice" {
+	local job='echo "$0" >>ran; [ "$0" -lt $LAST ] || exec sleep 77'
 	seq 60 >items
 	touch ran
-	for n in 15 30 45; do
-		ppool map -j3 --log log --resume sh -c 'echo "$0" >>ran' <items &
-		wait_for 10 lines_are ran "$n"
+	for LAST in 15 30 45; do
+		LAST=$LAST ppool map -j3 --log log --resume sh -c "$job" <items &
+		wait_for 10 lines_are ran "$LAST"
 		kill -KILL $!
 		wait $! || true
 		wait_for 5 nothing_left
 	done 2>/dev/null
-	ppool map -j3 --log log --resume sh -c 'echo "$0" >>ran' <items
+	export LAST=99
+	ppool map -j3 --log log --resume sh -c "$job" <items
 	[ "$(sort -nu ran)" = "$(cat items)" ]
 	[ "$(fields 1 log)" = "$(cat items)" ]
 	[ "$(wc -l <ran)" -le $((60 + 3 * (3 + 19))) ] # running, and exited but not finished: -j + 16
-	run -0 ppool map --log log --resume sh -c 'echo "$0" >>ran' <items
+	run -0 ppool map --log log --resume sh -c "$job" <items
 	[ -z "$output" ]
 }
 

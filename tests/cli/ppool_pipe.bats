@@ -150,7 +150,11 @@ is_input() { [ "$1" = "$(md5sum <in)" ]; }
 @test "outputs are in the order of the blocks" {
 	run -0 sh -c 'seq 4 | ppool map --pipe --records 1 -j4 sh -c "read n; [ \$n != 1 ] || await four; [ \$n != 4 ] || touch four; echo \$n"'
 	[ "$output" = $'1\n2\n3\n4' ]
-	run -0 sh -c 'rm four; seq 4 | ppool map --pipe --unordered --records 1 -j4 sh -c "read n; [ \$n != 1 ] || await four; [ \$n != 4 ] || touch four; echo \$n" | tail -1'
+	run -0 sh -c 'seq 4 | ppool map --pipe --unordered --records 1 -j4 sh -c "read n; [ \$n != 1 ] || await three; echo \$n" | {
+		for i in 1 2 3; do read -r line; done
+		touch three
+		cat
+	}'
 	[ "$output" = 1 ]
 	run -0 sh -c 'seq 3 | ppool map --pipe --raw -j1 --records 1 cat'
 	[ "$output" = $'1\n2\n3' ]
