@@ -174,7 +174,7 @@ setup: ## install what building and testing need (Debian; as root or through sud
 
 seam: $(TOOL_BINS) $(UNIT_BINS) $(HELPER_BINS)
 
-test: all $(HELPER_BINS) ## build, then run every test on both loop backends
+test: all $(HELPER_BINS) ## build, then run every test
 	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) seam
 	@BACKEND_UNITS='$(filter $(BACKEND_UNITS),$(UNITS))' PCORE_VARIANT=$(VARIANT) \
 		bash tests/run $(BUILD) $(SEAM_BUILD) $(SUITES)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # pqueue_kinds.bats - what queues in memory and durable ones do alike. pqueue_durable.bats is a link to this file: under that
 # name the queues are durable.
-# backends: one
 # shellcheck shell=bash disable=SC2016,SC2154,SC2030,SC2031,SC2119,SC2120
 
 load support
