@@ -99,8 +99,11 @@ static void same_proc(const struct pcore_proc_spec *a, const struct pcore_proc_s
 	same_text(a->file, b->file);
 	same_text(a->chdir, b->chdir);
 	assert_int_equal(a->n_limits, b->n_limits);
-	for (size_t i = 0; i < a->n_limits; i++)
-		assert_memory_equal(&a->limits[i], &b->limits[i], sizeof(a->limits[i]));
+	for (size_t i = 0; i < a->n_limits; i++) {
+		assert_int_equal(a->limits[i].resource, b->limits[i].resource);
+		assert_true(a->limits[i].limit.rlim_cur == b->limits[i].limit.rlim_cur);
+		assert_true(a->limits[i].limit.rlim_max == b->limits[i].limit.rlim_max);
+	}
 	assert_int_equal(!a->affinity, !b->affinity);
 	if (a->affinity)
 		assert_true(CPU_EQUAL(a->affinity, b->affinity));

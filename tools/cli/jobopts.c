@@ -59,13 +59,30 @@ static int parse_limit_value(const char *s, int resource, rlim_t *ret)
 	return 0;
 }
 
+static int add_limit(struct cli_job_opts *o, struct pcore_proc_limit limit)
+{
+	struct pcore_proc_limit *limits;
+	size_t i;
+
+	for (i = 0; i < o->n_limits && o->limits[i].resource != limit.resource; i++)
+		;
+	if (i == o->n_limits) {
+		limits = reallocarray(o->limits, i + 1, sizeof(*limits));
+		if (!limits)
+			return -ENOMEM;
+		o->limits = limits;
+		o->n_limits++;
+	}
+	o->limits[i] = limit;
+	return 0;
+}
+
 static int set_limit(void *opts, const char *name, const char *value)
 {
 	struct cli_job_opts *o = opts;
 	struct pcore_proc_limit l;
 	char word[128];
 	char *soft, *hard;
-	size_t i;
 
 	if (strlen(value) >= sizeof(word) || !strchr(value, '='))
 		return cli_opt_bad(name, value, "must be NAME=SOFT[:HARD]");
@@ -85,12 +102,7 @@ static int set_limit(void *opts, const char *name, const char *value)
 		return cli_opt_bad(name, value, "not a limit (a number, for bytes with K M G T, or unlimited)");
 	if (l.limit.rlim_cur > l.limit.rlim_max)
 		return cli_opt_bad(name, value, "the soft limit is above the hard one");
-	for (i = 0; i < o->n_limits && o->limits[i].resource != l.resource; i++)
-		;
-	o->limits[i] = l; /* there are as many places as resources */
-	if (i == o->n_limits)
-		o->n_limits++;
-	return 0;
+	return add_limit(o, l) == 0 ? 0 : cli_error("out of memory");
 }
 
 static int set_nice(void *opts, const char *name, const char *value)
@@ -132,7 +144,11 @@ static int set_affinity(void *opts, const char *name, const char *value)
 	struct cli_job_opts *o = opts;
 	const char *p = value;
 
-	CPU_ZERO(&o->affinity);
+	if (!o->affinity)
+		o->affinity = malloc(sizeof(*o->affinity));
+	if (!o->affinity)
+		return cli_error("out of memory");
+	CPU_ZERO(o->affinity);
 	for (;;) {
 		size_t len = strcspn(p, ","), first_len = strcspn(p, "-,");
 		uint64_t first, last;
@@ -145,12 +161,11 @@ static int set_affinity(void *opts, const char *name, const char *value)
 		if (last < first)
 			return cli_opt_bad(name, value, "a range must ascend");
 		for (uint64_t cpu = first; cpu <= last; cpu++)
-			CPU_SET(cpu, &o->affinity);
+			CPU_SET(cpu, o->affinity);
 		if (!p[len])
 			break;
 		p += len + 1;
 	}
-	o->set_affinity = true;
 	return 0;
 }
 
@@ -333,6 +348,23 @@ void cli_job_opts_done(struct cli_job_opts *o)
 	free(o->set);
 	free(o->unset);
 	free(o->groups);
+	free(o->limits);
+	free(o->affinity);
+}
+
+size_t cli_job_limits(const struct cli_job_opts *o, struct pcore_proc_limit *to)
+{
+	for (size_t i = 0; i < o->n_limits; i++)
+		to[i] = o->limits[i];
+	return o->n_limits;
+}
+
+void cli_limits_default(struct pcore_proc_limit *limits, size_t *n, int resource, struct rlimit value)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (limits[i].resource == resource)
+			return;
+	limits[(*n)++] = (struct pcore_proc_limit){ resource, value };
 }
 
 /* Do a variable of the environment and "K=V" or "K" have the same name? */
@@ -409,7 +441,7 @@ void cli_job_spec(const struct cli_job_opts *o, struct pcore_proc_spec *spec)
 		.nice = o->nice,
 		.set_umask = o->set_umask,
 		.umask = o->umask,
-		.affinity = o->set_affinity ? &o->affinity : NULL,
+		.affinity = o->affinity,
 		.set_sched = o->set_sched,
 		.sched_policy = o->sched_policy,
 		.sched_priority = o->sched_priority,

@@ -15,12 +15,12 @@ struct cli_job_opts {
 	bool basic_env; /* begin with what a sandboxed command may know: PATH, HOME, the locale, ... */
 	char **set, **unset; /* "K=V" and "K", in the order given */
 	size_t n_set, n_unset;
-	struct pcore_proc_limit limits[PCORE_PROC_LIMITS_MAX];
+	struct pcore_proc_limit *limits; /* malloc'd */
 	size_t n_limits;
 	int nice;
-	bool set_umask, set_affinity;
+	bool set_umask;
 	mode_t umask;
-	cpu_set_t affinity;
+	cpu_set_t *affinity; /* malloc'd, or NULL */
 	bool set_sched, set_ionice, set_oom_adj;
 	int sched_policy, sched_priority, ioprio, oom_adj;
 	bool set_groups, set_gid, set_uid;
@@ -40,6 +40,10 @@ struct cli_job_opts {
 
 void cli_job_opts_init(struct cli_job_opts *o);
 void cli_job_opts_done(struct cli_job_opts *o);
+
+/* Copy the limits to where there is room for PCORE_PROC_LIMITS_MAX, and add one for a resource that has none among them. */
+size_t cli_job_limits(const struct cli_job_opts *o, struct pcore_proc_limit *to);
+void cli_limits_default(struct pcore_proc_limit *limits, size_t *n, int resource, struct rlimit value);
 
 extern const struct cli_opt cli_job_place_table[]; /* what it finds: --chdir to --umask */
 extern const struct cli_opt cli_job_bounds_table[]; /* what it may use: --limit to --affinity; goes on under the last heading */

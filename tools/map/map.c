@@ -304,17 +304,13 @@ static uint64_t lingering(uint64_t jobs)
 static uint64_t fit_descriptors(struct map *m, uint64_t jobs)
 {
 	struct rlimit fds, raised;
-	bool listed = false;
 
 	if (getrlimit(RLIMIT_NOFILE, &fds) < 0 || fds.rlim_cur == RLIM_INFINITY ||
 		(jobs + lingering(jobs)) * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
 		return jobs;
 	raised = (struct rlimit){ .rlim_cur = fds.rlim_max, .rlim_max = fds.rlim_max };
-	for (size_t i = 0; i < m->n_limits; i++)
-		listed = listed || m->limits[i].resource == RLIMIT_NOFILE;
 	if (fds.rlim_cur < fds.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) {
-		if (!listed)
-			m->limits[m->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
+		cli_limits_default(m->limits, &m->n_limits, RLIMIT_NOFILE, fds);
 		fds = raised;
 	}
 	if (jobs * m->fds_a_job + m->fds_ours <= fds.rlim_cur)
@@ -597,8 +593,7 @@ static int count_jobs(struct map *m)
 	m->fds_a_result = m->fds_a_job;
 	m->fds_ours += FDS_OURS;
 	m->fds_a_job += m->opts->feed.pipe ? FDS_A_JOB + 2 : FDS_A_JOB;
-	memcpy(m->limits, m->opts->job.limits, m->opts->job.n_limits * sizeof(m->limits[0]));
-	m->n_limits = m->opts->job.n_limits;
+	m->n_limits = cli_job_limits(&m->opts->job, m->limits);
 	if (m->opts->face->executor)
 		m->jobs = fit_remote(m, wanted ? wanted : REMOTE_JOBS);
 	else

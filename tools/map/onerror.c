@@ -26,6 +26,8 @@ struct handler {
 struct on_error {
 	struct on_error_spec spec;
 	struct cli_job_opts opts;
+	struct pcore_proc_limit limit;
+	size_t n_limits;
 	struct pcore_pool *pool;
 	struct cli_collator *collator;
 	struct pcore_list waiting;
@@ -72,6 +74,8 @@ static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *s
 	struct handler *h = container_of(job, struct handler, job);
 
 	cli_job_spec(&e->opts, spec);
+	spec->limits = &e->limit;
+	spec->n_limits = e->n_limits;
 	(void)snprintf(e->env_text[0], sizeof(e->env_text[0]), "PCORE_SEQ=%" PRIu64, h->seq);
 	(void)snprintf(e->env_text[1], sizeof(e->env_text[1]), "PCORE_EXIT=%d", h->status);
 	for (size_t i = 0; i < ENV_EXTRA; i++)
@@ -201,7 +205,7 @@ int on_error_new(struct on_error **ret, const struct on_error_spec *spec)
 	pcore_list_init(&e->waiting);
 	cli_job_opts_init(&e->opts);
 	if (getrlimit(RLIMIT_NOFILE, &fds) == 0) /* ours may be raised later */
-		e->opts.limits[e->opts.n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
+		cli_limits_default(&e->limit, &e->n_limits, RLIMIT_NOFILE, fds);
 	e->env = cli_job_env(&e->opts, ENV_EXTRA, &e->env_n);
 	if (!e->env || cli_collator_new(&e->collator, &collator) < 0)
 		r = cli_error("out of memory");

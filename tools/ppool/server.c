@@ -510,18 +510,13 @@ static int listen_there(struct server *s)
 static void fit_limits(struct server *s)
 {
 	struct rlimit fds;
-	bool listed = false;
 	uint64_t used = FDS_OURS + (uint64_t)s->jobs * FDS_A_JOB;
 
-	s->n_limits = s->opts->job.n_limits;
-	memcpy(s->limits, s->opts->job.limits, s->n_limits * sizeof(s->limits[0]));
-	for (size_t i = 0; i < s->n_limits; i++)
-		listed = listed || s->limits[i].resource == RLIMIT_NOFILE;
+	s->n_limits = cli_job_limits(&s->opts->job, s->limits);
 	s->conns_max = CONNS_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &fds) < 0)
 		return;
-	if (!listed)
-		s->limits[s->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
+	cli_limits_default(s->limits, &s->n_limits, RLIMIT_NOFILE, fds);
 	fds.rlim_cur = fds.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &fds);
 	if (fds.rlim_cur != RLIM_INFINITY && used + CONNS_MAX > fds.rlim_cur)

@@ -390,17 +390,13 @@ static void raise_descriptors(struct work *w)
 {
 	uint64_t needed = (uint64_t)(2 * w->jobs + LINGERING) * FDS_A_JOB + FDS_OURS;
 	struct rlimit fds, raised;
-	bool listed = false;
 
-	memcpy(w->limits, w->opts->job.limits, w->opts->job.n_limits * sizeof(w->limits[0]));
-	w->n_limits = w->opts->job.n_limits;
+	w->n_limits = cli_job_limits(&w->opts->job, w->limits);
 	if (getrlimit(RLIMIT_NOFILE, &fds) < 0 || needed <= fds.rlim_cur)
 		return;
 	raised = (struct rlimit){ fds.rlim_max, fds.rlim_max };
-	for (size_t i = 0; i < w->n_limits; i++)
-		listed = listed || w->limits[i].resource == RLIMIT_NOFILE;
-	if (setrlimit(RLIMIT_NOFILE, &raised) == 0 && !listed)
-		w->limits[w->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, fds };
+	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		cli_limits_default(w->limits, &w->n_limits, RLIMIT_NOFILE, fds);
 }
 
 static int make_collator(struct work *w)

@@ -19,14 +19,6 @@ static int cannot(const struct run *r, const char *option, const char *why)
 	return cli_error("cannot set --%s: %s (--best-effort goes on without it)", option, why);
 }
 
-static void add_rlimit(struct run *r, int resource, uint64_t value)
-{
-	for (size_t i = 0; i < r->n_limits; i++)
-		if (r->limits[i].resource == resource)
-			return; /* --limit has named it */
-	r->limits[r->n_limits++] = (struct pcore_proc_limit){ resource, { .rlim_cur = value, .rlim_max = value } };
-}
-
 /* 0; -EOPNOTSUPP where the cgroup cannot; any other -errno. Both commands of a --connect have the same limits. */
 static int in_cgroup(struct run *r, const char *file, const char *value)
 {
@@ -54,7 +46,7 @@ static int limit_memory(struct run *r)
 	}
 	if (error != -EOPNOTSUPP)
 		return cannot(r, "memory", strerror(-error));
-	add_rlimit(r, RLIMIT_AS, r->opts->memory);
+	cli_limits_default(r->limits, &r->n_limits, RLIMIT_AS, (struct rlimit){ r->opts->memory, r->opts->memory });
 	r->memory_limit = "rlimit";
 	return CLI_GO;
 }
@@ -91,8 +83,7 @@ int run_set_limits(struct run *r)
 	char text[48];
 	int status;
 
-	memcpy(r->limits, o->job.limits, o->job.n_limits * sizeof(r->limits[0]));
-	r->n_limits = o->job.n_limits;
+	r->n_limits = cli_job_limits(&o->job, r->limits);
 	status = limit_memory(r);
 	if (status == CLI_GO)
 		status = limit_tasks(r);

@@ -115,14 +115,10 @@ static char **make_env(const struct timer_jobs *of, size_t extra, size_t *ret_n)
 /* The job gets the limit of descriptors that we were started with, unless it has one of its own. */
 static void restore_limit(struct jobs *j, struct pcore_proc_spec *spec)
 {
-	bool listed = false;
-
-	for (size_t i = 0; i < spec->n_limits; i++) {
+	for (size_t i = 0; i < spec->n_limits; i++)
 		j->limits[i] = spec->limits[i];
-		listed = listed || spec->limits[i].resource == RLIMIT_NOFILE;
-	}
-	if (j->fds.rlim_cur > 0 && !listed)
-		j->limits[spec->n_limits++] = (struct pcore_proc_limit){ RLIMIT_NOFILE, j->fds };
+	if (j->fds.rlim_cur > 0)
+		cli_limits_default(j->limits, &spec->n_limits, RLIMIT_NOFILE, j->fds);
 	spec->limits = j->limits;
 }
 
