@@ -88,7 +88,7 @@ static void run_free(struct cluster_run *run)
 {
 	struct cluster *c = run->cluster;
 
-	if (run->id)
+	if (run->at.id)
 		pcore_map_remove(&c->by_id, &run->node);
 	pcore_list_del(&run->all);
 	cluster_begun(run, false);
@@ -107,39 +107,16 @@ void cluster_begun(struct cluster_run *run, bool begun)
 static void forget_attempt(struct cluster_run *run)
 {
 	cluster_begun(run, false);
-	run->attempt = 0;
-	run->on = NULL;
-	run->ended = false;
-	for (int i = 0; i < 2; i++) {
-		run->received[i] = 0;
-		run->granted[i] = PCORE_WIRE_CREDIT;
-		run->refused[i] = false;
-	}
-}
-
-void cluster_settle(struct cluster_run *run)
-{
-	const struct pcore_wire_done *d = &run->done;
-	struct pcore_sched_result result = { .wall_ns = d->wall_ns };
-	struct cluster *c = run->cluster;
-	struct link *l = run->on;
-
-	if (!run->ended || run->received[0] < d->sent[0] || run->received[1] < d->sent[1])
-		return;
-	result.success = d->error == 0 && !(d->flags & (PCORE_WIRE_TIMED_OUT | PCORE_WIRE_LOST)) && d->code == CLD_EXITED && d->status == 0;
-	l->jobs++;
-	l->job_ns += d->wall_ns;
-	(void)pcore_sched_done(c->sched, pcore_loop_now(c->loop), l->handle, run->id, run->attempt, &result);
-	cluster_pump_soon(c);
+	link_job_forget(&run->at);
 }
 
 static void fill_in_result(struct cluster_run *run, const struct pcore_sched_news *n)
 {
 	struct pcore_job *job = run->job;
 
-	if (run->ended) {
+	if (run->at.ended) {
 		job->result = run->result;
-		job->slot = run->done.slot;
+		job->slot = run->at.done.slot;
 		return;
 	}
 	job->result.cancelled = n->outcome == PCORE_SCHED_CANCELLED;
@@ -151,7 +128,7 @@ static void fill_in_result(struct cluster_run *run, const struct pcore_sched_new
 /* Nothing of it ever ran, and nothing is to run any more. */
 static bool never_began(const struct cluster_run *run, const struct pcore_sched_news *n)
 {
-	bool there = run->ended && (run->done.code != 0 || run->done.error != 0);
+	bool there = run->at.ended && (run->at.done.code != 0 || run->at.done.error != 0);
 
 	return n->outcome == PCORE_SCHED_CANCELLED && !run->begun && !there && !run->job->given_up &&
 	       pcore_pool_stopping(run->cluster->ex.pool) != PCORE_POOL_RUN;
@@ -163,7 +140,7 @@ static void tell_over(const struct cluster_run *run, enum pcore_sched_outcome ou
 		cluster_tell(run->cluster, PCORE_CLUSTER_LOST, "", "lost with its node, and not run again", 0, run->job);
 	else if (outcome == PCORE_SCHED_CRASHED)
 		cluster_tell(run->cluster, PCORE_CLUSTER_LOST, "", "set aside: every node it ran on died", 0, run->job);
-	if (run->ended && run->done.flags & (PCORE_WIRE_CUT_STDOUT | PCORE_WIRE_CUT_STDERR))
+	if (run->at.ended && run->at.done.flags & (PCORE_WIRE_CUT_STDOUT | PCORE_WIRE_CUT_STDERR))
 		cluster_tell(run->cluster, PCORE_CLUSTER_CUT, "", "", 0, run->job);
 }
 
@@ -203,7 +180,7 @@ static void no_node(struct cluster_run *run)
 	struct pcore_sched_why w;
 	char why[160];
 
-	if (c->told_no_node || run->attempt > 0 || pcore_sched_explain(c->sched, run->id, &w) < 0 || w.n_nodes == 0 ||
+	if (c->told_no_node || run->at.attempt > 0 || pcore_sched_explain(c->host.sched, run->at.id, &w) < 0 || w.n_nodes == 0 ||
 		w.pinned + w.labels + w.cpus + w.memory + w.resources < w.n_nodes)
 		return; /* none at all is told as such */
 	c->told_no_node = true;
@@ -235,16 +212,16 @@ static void hear_news(struct cluster *c, const struct pcore_sched_news *n)
 
 static void schedule_tick(struct cluster *c)
 {
-	int64_t at = pcore_sched_next_ns(c->sched), alone;
+	int64_t at = pcore_sched_next_ns(c->host.sched), alone;
 
-	alone = c->alone_since == INT64_MAX || c->given_up || c->closing ? INT64_MAX : pcore_ns_add(c->alone_since, c->spec.wait_nodes_ns);
+	alone = c->alone_since == INT64_MAX || c->given_up || c->host.closing ? INT64_MAX : pcore_ns_add(c->alone_since, c->spec.wait_nodes_ns);
 	at = alone < at ? alone : at;
-	if (c->closing)
+	if (c->host.closing)
 		at = INT64_MAX;
 	if (pcore_op_live(&c->tick))
-		pcore_op_cancel(c->loop, &c->tick);
+		pcore_op_cancel(c->host.loop, &c->tick);
 	else if (at < INT64_MAX)
-		(void)pcore_op_timer(c->loop, &c->tick, PCORE_CLOCK_MONOTONIC, at);
+		(void)pcore_op_timer(c->host.loop, &c->tick, PCORE_CLOCK_MONOTONIC, at);
 }
 
 /* A node has come: is it clear now that the job that has waited longest will never run? */
@@ -265,11 +242,11 @@ static void pump(struct pcore_op *op, int res)
 	(void)res;
 	while (more) {
 		more = false;
-		while (pcore_sched_next_news(c->sched, &n)) { /* first: that an attempt is lost comes before the next one */
+		while (pcore_sched_next_news(c->host.sched, &n)) { /* first: that an attempt is lost comes before the next one */
 			hear_news(c, &n);
 			more = true;
 		}
-		while (pcore_sched_next_batch(c->sched, &b)) {
+		while (pcore_sched_next_batch(c->host.sched, &b)) {
 			link_act(b.ctx, &b);
 			more = true;
 		}
@@ -283,12 +260,12 @@ static void pump(struct pcore_op *op, int res)
 void cluster_pump_soon(struct cluster *c)
 {
 	if (!pcore_op_live(&c->pump))
-		(void)pcore_op_timer(c->loop, &c->pump, PCORE_CLOCK_MONOTONIC, 0);
+		(void)pcore_op_timer(c->host.loop, &c->pump, PCORE_CLOCK_MONOTONIC, 0);
 }
 
 static void give_up(struct cluster *c)
 {
-	if (c->given_up || c->closing)
+	if (c->given_up || c->host.closing)
 		return;
 	c->given_up = true;
 	cluster_tell(c, PCORE_CLUSTER_GIVE_UP, "", "", 0, NULL);
@@ -305,14 +282,14 @@ void cluster_look_for_hope(struct cluster *c)
 static void tick(struct pcore_op *op, int res)
 {
 	struct cluster *c = container_of(op, struct cluster, tick);
-	int64_t now = pcore_loop_now(c->loop);
+	int64_t now = pcore_loop_now(c->host.loop);
 
 	if (res == -ETIME) {
-		(void)pcore_sched_tick(c->sched, now);
+		(void)pcore_sched_tick(c->host.sched, now);
 		if (c->alone_since != INT64_MAX && now >= pcore_ns_add(c->alone_since, c->spec.wait_nodes_ns))
 			give_up(c);
 	}
-	if (!c->closing)
+	if (!c->host.closing)
 		cluster_pump_soon(c);
 }
 
@@ -366,13 +343,13 @@ static int submit(struct cluster_run *run)
 
 	jobs.n = 1;
 	jobs.cookie = (uintptr_t)run;
-	r = pcore_sched_submit(c->sched, pcore_loop_now(c->loop), c->client, &jobs, &run->id);
+	r = pcore_sched_submit(c->host.sched, pcore_loop_now(c->host.loop), c->client, &jobs, &run->at.id);
 	if (r < 0)
 		return r;
-	r = pcore_map_insert(&c->by_id, &run->node, &run->id, sizeof(run->id));
+	r = pcore_map_insert(&c->by_id, &run->node, &run->at.id, sizeof(run->at.id));
 	if (r < 0) {
-		(void)pcore_sched_cancel(c->sched, pcore_loop_now(c->loop), run->id, 1, PCORE_SCHED_KILL);
-		run->id = 0;
+		(void)pcore_sched_cancel(c->host.sched, pcore_loop_now(c->host.loop), run->at.id, 1, PCORE_SCHED_KILL);
+		run->at.id = 0;
 	}
 	return r;
 }
@@ -417,9 +394,8 @@ static void cancel(struct pcore_job *job, enum pcore_sched_how how)
 	struct cluster *c = run->cluster;
 
 	run->cancelled = true;
-	(void)pcore_sched_cancel(c->sched, pcore_loop_now(c->loop), run->id, 1, how);
-	run->refused[0] = run->refused[1] = false; /* whoever had no room may not want the rest at all */
-	link_credit(run);
+	(void)pcore_sched_cancel(c->host.sched, pcore_loop_now(c->host.loop), run->at.id, 1, how);
+	link_resume(&run->at); /* whoever had no room may not want the rest at all */
 	cluster_pump_soon(c);
 }
 
@@ -441,7 +417,7 @@ static void cluster_signal(struct pcore_executor *ex, struct pcore_job *job, int
 
 	(void)ex;
 	if (run->begun)
-		link_signal(run, sig);
+		link_signal(&run->at, sig);
 	else if (sig == SIGINT || sig == SIGTERM || sig == SIGQUIT) /* it would begin after it was to end */
 		cancel(job, PCORE_SCHED_END);
 }
@@ -451,8 +427,7 @@ static void cluster_resume(struct pcore_executor *ex, struct pcore_job *job)
 	struct cluster_run *run = job->run;
 
 	(void)ex;
-	run->refused[0] = run->refused[1] = false;
-	link_credit(run);
+	link_resume(&run->at);
 }
 
 static bool cluster_has_room(const struct pcore_executor *ex)
@@ -473,7 +448,7 @@ static void give_back(struct cluster *c)
 	PCORE_LIST_FOREACH_SAFE(node, &c->runs) {
 		struct cluster_run *run = container_of(node, struct cluster_run, all);
 
-		if (run->attempt == 0 && !run->cancelled)
+		if (run->at.attempt == 0 && !run->cancelled)
 			cancel(run->job, PCORE_SCHED_END);
 	}
 }
@@ -486,10 +461,10 @@ static void cluster_close(struct pcore_executor *ex, enum pcore_pool_stop how)
 		give_back(c);
 	if (c->under_way > 0 || pcore_pool_counts(ex->pool).waiting > 0)
 		return; /* these need their nodes, or others */
-	c->closing = true;
+	c->host.closing = true;
 	PCORE_LIST_FOREACH_SAFE(node, &c->links)
 		link_close(container_of(node, struct link, link));
-	pcore_op_cancel(c->loop, &c->tick);
+	pcore_op_cancel(c->host.loop, &c->tick);
 }
 
 /* Until all connections have ended. */
@@ -526,7 +501,7 @@ static void cluster_free(struct pcore_executor *ex)
 		link_free(container_of(node, struct link, link));
 	while ((node = pcore_list_pop(&c->names)))
 		free(container_of(node, struct name, link));
-	pcore_sched_free(c->sched);
+	pcore_sched_free(c->host.sched);
 	pcore_map_done(&c->by_id);
 	pcore_buf_done(&c->env);
 	pcore_buf_done(&c->template);
@@ -557,7 +532,7 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 
 	c->ex.ops = &ops;
-	c->loop = lp;
+	c->host = (struct link_host){ .ops = &cluster_link_ops, .loop = lp, .net = spec->net };
 	c->spec = *spec;
 	c->tick.done = tick;
 	c->pump.done = pump;
@@ -565,11 +540,11 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	pcore_list_init(&c->links);
 	pcore_list_init(&c->runs);
 	pcore_list_init(&c->names);
-	r = pcore_sched_new(&c->sched, &sched);
+	r = pcore_sched_new(&c->host.sched, &sched);
 	if (r == 0)
-		r = pcore_sched_client_join(c->sched, pcore_now_ns(), true, 1, &c->client);
+		r = pcore_sched_client_join(c->host.sched, pcore_now_ns(), true, 1, &c->client);
 	if (r < 0) {
-		pcore_sched_free(c->sched);
+		pcore_sched_free(c->host.sched);
 		free(c);
 		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");
 	}
@@ -578,41 +553,29 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	return 0;
 }
 
-static struct link *link_new(struct cluster *c)
-{
-	struct link *l = calloc(1, sizeof(*l));
-
-	if (!l)
-		return NULL;
-	l->cluster = c;
-	pcore_list_init(&l->link);
-	pcore_list_add_tail(&c->links, &l->link);
-	return l;
-}
-
 int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const struct pcore_net_addr *addrs, size_t n)
 {
-	struct link *l = link_new(cluster_of(ex));
+	struct cluster *c = cluster_of(ex);
+	struct link *l = link_new(&c->host);
 
 	if (!l)
 		return -ENOMEM;
-	l->address = strdup(text);
-	if (!l->address)
+	pcore_list_add_tail(&c->links, &l->link);
+	if (link_set_address(l, text, addrs, n) < 0)
 		return -ENOMEM;
-	l->n_addrs = n < CLIENT_ADDRS ? n : CLIENT_ADDRS;
-	memcpy(l->addrs, addrs, l->n_addrs * sizeof(*addrs));
 	link_connect(l);
 	return 0;
 }
 
 int pcore_cluster_adopt(struct pcore_executor *ex, struct pcore_net_conn *conn)
 {
-	struct link *l = link_new(cluster_of(ex));
+	struct cluster *c = cluster_of(ex);
+	struct link *l = link_new(&c->host);
 
 	if (!l)
 		return -ENOMEM;
-	l->conn = conn;
-	pcore_net_own(conn, &link_ops, l);
+	pcore_list_add_tail(&c->links, &l->link);
+	link_accept(l, conn);
 	return 0;
 }
 

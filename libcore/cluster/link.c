@@ -1,53 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client_link.c - the connection to a node: what it says becomes events of the scheduler, what the scheduler wants becomes frames.
+ * link.c - the connection to a node: what it says becomes events of the scheduler, what the scheduler wants becomes frames.
  */
-#include <inttypes.h>
-#include <stdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "libcore/cluster/client_private.h"
-#include "libcore/cluster/spec.h"
+#include "libcore/cluster/link.h"
 
-enum { TEMPLATE = 1, RTT_NS = 500 * 1000 };
+enum { RTT_NS = 500 * 1000 };
 
 static int64_t now_of(const struct link *l)
 {
-	return pcore_loop_now(l->cluster->loop);
+	return pcore_loop_now(l->host->loop);
 }
 
-/* Send the body in buf. A peer that does not take it is found out by net. */
-static void send_body(struct link *l, enum pcore_wire_type type, uint64_t id)
+void link_send(struct link *l, enum pcore_wire_type type, uint64_t id, const void *body, size_t len)
 {
 	uint16_t flags = pcore_wire_body_max(type) > PCORE_WIRE_CONTROL_MAX ? PCORE_NET_DATA : 0;
 
 	if (l->conn)
-		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, l->buf.data, l->buf.len);
-	pcore_buf_clear(&l->buf);
+		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, body, len);
 }
 
 /* ---- to the node ---- */
-
-static int prepare(struct link *l)
-{
-	const struct cluster *c = l->cluster;
-	int r;
-
-	if (l->prepared)
-		return 0;
-	pcore_buf_clear(&l->buf);
-	r = pcore_buf_add(&l->buf, c->env.data, c->env.len);
-	if (r < 0)
-		return r;
-	send_body(l, PCORE_WIRE_ENV, PCORE_CLUSTER_ENV);
-	r = pcore_buf_add(&l->buf, c->template.data, c->template.len);
-	if (r < 0)
-		return r;
-	send_body(l, PCORE_WIRE_TEMPLATE, TEMPLATE);
-	l->prepared = true;
-	return 0;
-}
 
 /* Frames of one type after the other, as the actions come. */
 struct writer {
@@ -60,7 +36,7 @@ struct writer {
 static void end_frame(struct writer *w)
 {
 	if (w->open && pcore_wire_end(&w->out, false) > 0)
-		send_body(w->link, w->type, 0);
+		link_send(w->link, w->type, 0, w->link->buf.data, w->link->buf.len);
 	w->open = false;
 }
 
@@ -83,28 +59,25 @@ static int begin_another(struct writer *w)
 
 static int put_start(struct writer *w, const struct pcore_sched_batch *b, const struct pcore_sched_action *a)
 {
-	struct cluster_run *run = (struct cluster_run *)(uintptr_t)a->cookie;
 	_cleanup_(pcore_buf_done) struct pcore_buf ids = PCORE_BUF_INIT(0);
-	struct pcore_wire_assign m = {
-		.job = a->job,
-		.attempt = a->attempt,
-		.template = TEMPLATE,
-		.seq = run->job->seq,
-		.timeout = a->time_limit_ns,
-		.tries = run->job->attempt,
-		.priority = a->priority,
-		.flags = a->ahead ? PCORE_WIRE_AHEAD : 0,
-		.args.list = run->args,
-	};
-	int r = begin(w, PCORE_WIRE_ASSIGN_N);
+	struct pcore_wire_assign m = { .flags = a->ahead ? PCORE_WIRE_AHEAD : 0 };
+	struct link_job *j = NULL;
+	int r = w->link->host->ops->assign(w->link, a, &j, &m);
 
-	run->attempt = a->attempt;
-	run->on = w->link;
-	run->n_ids = a->n_ids < CLIENT_IDS ? a->n_ids : CLIENT_IDS;
-	for (uint16_t i = 0; i < run->n_ids; i++) {
-		run->ids[i] = b->ids[a->ids + i];
-		r = r < 0 ? r : pcore_wire_add_u16(&ids, run->ids[i]);
+	if (r < 0 || !j)
+		return r;
+	r = begin(w, PCORE_WIRE_ASSIGN_N);
+	j->attempt = a->attempt;
+	j->on = w->link;
+	j->n_ids = a->n_ids < LINK_IDS ? a->n_ids : LINK_IDS;
+	for (uint16_t i = 0; i < j->n_ids; i++) {
+		j->ids[i] = b->ids[a->ids + i];
+		r = r < 0 ? r : pcore_wire_add_u16(&ids, j->ids[i]);
 	}
+	m.job = a->job;
+	m.attempt = a->attempt;
+	m.timeout = a->time_limit_ns;
+	m.priority = a->priority;
 	m.ids = (struct pcore_wire_bytes){ ids.data, ids.len };
 	r = r < 0 ? r : pcore_wire_add_assign(&w->out, &m);
 	if (r == -EMSGSIZE && begin_another(w) == 0)
@@ -134,62 +107,122 @@ static int put_ref(struct writer *w, const struct pcore_sched_action *a)
 
 void link_act(struct link *l, const struct pcore_sched_batch *b)
 {
+	const struct link_ops *ops = l->host->ops;
 	struct writer w = { .link = l };
-	int r = prepare(l);
+	int r = 0;
 
-	for (size_t i = 0; i < b->n && r == 0; i++)
-		r = b->actions[i].verb == PCORE_SCHED_START ? put_start(&w, b, &b->actions[i]) : put_ref(&w, &b->actions[i]);
+	for (size_t i = 0; i < b->n && r == 0; i++) {
+		const struct pcore_sched_action *a = &b->actions[i];
+
+		if (a->verb == PCORE_SCHED_START)
+			r = put_start(&w, b, a);
+		else if (a->verb != PCORE_SCHED_ACK || !ops->ack || ops->ack(l, a))
+			r = put_ref(&w, a);
+	}
 	end_frame(&w);
 	if (r < 0 && l->conn) /* what it was not told it does not claim, and so it is assigned again */
 		pcore_net_abort(l->conn);
 }
 
-void link_signal(struct cluster_run *run, int sig)
+static void say_ref(struct link *l, enum pcore_wire_type type, const struct pcore_wire_ref *ref)
 {
-	struct link *l = run->on;
 	struct writer w = { .link = l };
-	const struct pcore_wire_ref ref = { .job = run->id, .attempt = run->attempt, .how = PCORE_WIRE_SIGNAL_IT, .signal = (uint8_t)sig };
 
-	if (!l || begin(&w, PCORE_WIRE_CANCEL_N) < 0)
+	if (begin(&w, type) < 0)
 		return;
-	(void)pcore_wire_add_ref(&w.out, &ref);
+	(void)pcore_wire_add_ref(&w.out, ref);
 	end_frame(&w);
 }
 
-/* Let the node send more of what the run writes, unless the owner has no room for it. */
-void link_credit(struct cluster_run *run)
+void link_ack(struct link *l, uint64_t job, uint32_t attempt)
 {
-	struct link *l = run->on;
+	const struct pcore_wire_ref ref = { .job = job, .attempt = attempt };
+
+	say_ref(l, PCORE_WIRE_ACK_N, &ref);
+}
+
+void link_signal(struct link_job *j, int sig)
+{
+	const struct pcore_wire_ref ref = { .job = j->id, .attempt = j->attempt, .how = PCORE_WIRE_SIGNAL_IT, .signal = (uint8_t)sig };
+
+	if (j->on)
+		say_ref(j->on, PCORE_WIRE_CANCEL_N, &ref);
+}
+
+void link_credit(struct link_job *j)
+{
+	struct link *l = j->on;
 	struct writer w = { .link = l };
 
 	if (!l || !l->joined)
 		return;
 	for (int i = 0; i < 2; i++) {
 		struct pcore_wire_credit c = {
-			.job = run->id,
-			.attempt = run->attempt,
+			.job = j->id,
+			.attempt = j->attempt,
 			.stream = (enum pcore_wire_stream)i,
-			.received = run->received[i],
-			.limit = run->received[i] + PCORE_WIRE_CREDIT,
+			.received = j->received[i],
+			.limit = j->received[i] + PCORE_WIRE_CREDIT,
 		};
-		bool last = run->ended && run->received[i] == run->done.sent[i] && run->done.sent[i] > 0;
+		bool last = j->ended && j->received[i] == j->done.sent[i] && j->done.sent[i] > 0;
 
-		if (run->refused[i] || (!last && c.limit < run->granted[i] + PCORE_WIRE_CREDIT / 2))
+		if (j->refused[i] || (!last && c.limit < j->granted[i] + PCORE_WIRE_CREDIT / 2))
 			continue;
-		run->granted[i] = c.limit;
+		j->granted[i] = c.limit;
 		if (begin(&w, PCORE_WIRE_CREDIT_N) == 0)
 			(void)pcore_wire_add_credit(&w.out, &c);
 	}
 	end_frame(&w);
 }
 
+void link_resume(struct link_job *j)
+{
+	j->refused[0] = j->refused[1] = false;
+	link_credit(j);
+}
+
+/* ---- attempts ---- */
+
+void link_job_forget(struct link_job *j)
+{
+	j->attempt = 0;
+	j->on = NULL;
+	j->ended = false;
+	for (int i = 0; i < 2; i++) {
+		j->received[i] = 0;
+		j->granted[i] = PCORE_WIRE_CREDIT;
+		j->refused[i] = false;
+	}
+}
+
+bool link_job_succeeded(const struct link_job *j)
+{
+	const struct pcore_wire_done *d = &j->done;
+
+	return j->ended && d->error == 0 && !(d->flags & (PCORE_WIRE_TIMED_OUT | PCORE_WIRE_LOST)) && d->code == CLD_EXITED && d->status == 0;
+}
+
+void link_job_settle(struct link_job *j)
+{
+	const struct pcore_wire_done *d = &j->done;
+	struct pcore_sched_result result = { .wall_ns = d->wall_ns, .success = link_job_succeeded(j) };
+	struct link *l = j->on;
+
+	if (!l || !j->ended || j->received[0] < d->sent[0] || j->received[1] < d->sent[1])
+		return;
+	l->jobs++;
+	l->job_ns += d->wall_ns;
+	(void)pcore_sched_done(l->host->sched, now_of(l), l->handle, j->id, j->attempt, &result);
+	l->host->ops->pump(l);
+}
+
 /* ---- from the node ---- */
 
-static struct cluster_run *run_of(struct link *l, uint64_t job, uint32_t attempt)
+static struct link_job *job_of(struct link *l, uint64_t job, uint32_t attempt)
 {
-	struct cluster_run *run = cluster_find(l->cluster, job);
+	struct link_job *j = l->host->ops->find(l, job);
 
-	return run && run->on == l && run->attempt == attempt ? run : NULL;
+	return j && j->on == l && j->attempt == attempt ? j : NULL;
 }
 
 /* One that can be shown, and stand in a log. */
@@ -228,10 +261,10 @@ static int hear_node(struct link *l, const struct pcore_wire_frame *f)
 	l->node = m;
 	if (!l->joined)
 		return 0;
-	(void)pcore_sched_node_cpus(l->cluster->sched, now_of(l), l->handle, (uint32_t)(m.state == PCORE_WIRE_STOPPED ? 0 : m.cpus));
+	(void)pcore_sched_node_cpus(l->host->sched, now_of(l), l->handle, (uint32_t)(m.state == PCORE_WIRE_STOPPED ? 0 : m.cpus));
 	(void)pcore_sched_node_drain(
-		l->cluster->sched, now_of(l), l->handle, m.state == PCORE_WIRE_DRAINING ? PCORE_SCHED_DRAIN : PCORE_SCHED_OPEN);
-	cluster_count_nodes(l->cluster);
+		l->host->sched, now_of(l), l->handle, m.state == PCORE_WIRE_DRAINING ? PCORE_SCHED_DRAIN : PCORE_SCHED_OPEN);
+	l->host->ops->changed(l);
 	return 0;
 }
 
@@ -272,7 +305,7 @@ static size_t take_resources(const struct pcore_wire_node *m, struct pcore_sched
 /* It has said all that it has. */
 static int join(struct link *l)
 {
-	struct cluster *c = l->cluster;
+	struct link_host *h = l->host;
 	const struct pcore_wire_node *m = &l->node;
 	struct pcore_sched_label labels[PCORE_SCHED_PARTS_MAX];
 	struct pcore_sched_resource resources[PCORE_SCHED_PARTS_MAX];
@@ -294,7 +327,7 @@ static int join(struct link *l)
 
 	if (m->cpus > PCORE_SCHED_CPUS_MAX)
 		return -EPROTO;
-	r = pcore_sched_node_join(c->sched, now_of(l), &node, (const void *)l->claims.data, l->claims.len / sizeof(struct pcore_sched_claim), &l->handle);
+	r = pcore_sched_node_join(h->sched, now_of(l), &node, (const void *)l->claims.data, l->claims.len / sizeof(struct pcore_sched_claim), &l->handle);
 	pcore_buf_clear(&l->claims);
 	if (r == -EEXIST) {
 		pcore_net_refuse(l->conn, "another node has this name");
@@ -303,13 +336,12 @@ static int join(struct link *l)
 	if (r < 0)
 		return r;
 	if (m->state == PCORE_WIRE_DRAINING)
-		(void)pcore_sched_node_drain(c->sched, now_of(l), l->handle, PCORE_SCHED_DRAIN);
-	l->name = cluster_name(c, m->name);
-	l->joined = c->node_came = true;
+		(void)pcore_sched_node_drain(h->sched, now_of(l), l->handle, PCORE_SCHED_DRAIN);
+	l->joined = true;
 	l->failures = 0;
-	cluster_tell(c, PCORE_CLUSTER_UP, m->name, "", 0, NULL);
-	cluster_count_nodes(c);
-	return l->name ? 0 : -ENOMEM;
+	r = h->ops->joined(l);
+	h->ops->changed(l);
+	return r;
 }
 
 static int hear_adopt(struct link *l, struct pcore_wire_in *in)
@@ -318,7 +350,7 @@ static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 	int r = 0;
 
 	while (r == 0 && pcore_wire_next_adopt(in, &a)) {
-		struct cluster_run *run = cluster_find(l->cluster, a.job);
+		struct link_job *j = l->host->ops->find(l, a.job);
 		struct pcore_sched_claim claim = {
 			.job = a.job,
 			.attempt = a.attempt,
@@ -326,10 +358,10 @@ static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 			.finished = a.state == PCORE_WIRE_JOB_DONE,
 		};
 
-		if (run && run->attempt == a.attempt) {
-			claim.ids = run->ids;
-			claim.n_ids = run->n_ids;
-			run->on = l;
+		if (j && j->attempt == a.attempt) {
+			claim.ids = j->ids;
+			claim.n_ids = j->n_ids;
+			j->on = l;
 		}
 		r = pcore_buf_add(&l->claims, &claim, sizeof(claim));
 	}
@@ -339,52 +371,51 @@ static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 static int hear_output(struct link *l, const struct pcore_wire_frame *f)
 {
 	struct pcore_wire_chunk chunk;
-	struct cluster_run *run;
+	struct link_job *j;
 	uint64_t known;
 	int r = pcore_wire_get_chunk(f, &chunk);
 
 	if (r < 0 || chunk.stream >= PCORE_WIRE_STDIN)
 		return r < 0 ? r : -EPROTO;
-	run = run_of(l, f->id, chunk.attempt);
-	if (!run)
+	j = job_of(l, f->id, chunk.attempt);
+	if (!j)
 		return 0;
-	known = run->received[chunk.stream];
+	known = j->received[chunk.stream];
 	if (chunk.offset > known)
 		return -EPROTO;
 	if (chunk.offset + chunk.len <= known)
 		return 0; /* said again after a reconnect */
 	chunk.data += known - chunk.offset;
 	chunk.len -= known - chunk.offset;
-	run->received[chunk.stream] += chunk.len;
-	if (!pcore_pool_output(l->cluster->ex.pool, run->job, (enum pcore_job_stream)chunk.stream, chunk.data, chunk.len))
-		run->refused[chunk.stream] = true;
-	link_credit(run);
-	cluster_settle(run);
+	j->received[chunk.stream] += chunk.len;
+	if (!l->host->ops->output(l, j, chunk.stream, chunk.data, chunk.len))
+		j->refused[chunk.stream] = true;
+	link_credit(j);
+	link_job_settle(j);
 	return 0;
 }
 
 static void hear_done(struct link *l, const struct pcore_wire_done *d)
 {
-	struct cluster_run *run = run_of(l, d->job, d->attempt);
+	struct link_job *j = job_of(l, d->job, d->attempt);
 	struct pcore_sched_result stale = { 0 };
 
-	if (!run) { /* the scheduler has it acknowledged */
-		(void)pcore_sched_done(l->cluster->sched, now_of(l), l->handle, d->job, d->attempt, &stale);
+	if (!j) { /* the scheduler has it acknowledged */
+		(void)pcore_sched_done(l->host->sched, now_of(l), l->handle, d->job, d->attempt, &stale);
 		return;
 	}
-	if (run->ended)
+	if (j->ended)
 		return;
-	run->ended = true;
-	run->done = *d;
-	pcore_result_of_done(&run->result, d);
-	run->result.node = l->name;
-	run->done.step = run->done.subject = NULL;
-	cluster_settle(run);
+	j->ended = true;
+	j->done = *d;
+	l->host->ops->ended(l, j, d);
+	j->done.step = j->done.subject = NULL;
+	link_job_settle(j);
 }
 
 static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 {
-	struct pcore_sched *s = l->cluster->sched;
+	struct pcore_sched *s = l->host->sched;
 	struct pcore_wire_started started;
 	struct pcore_wire_ref ref;
 	struct pcore_wire_done done;
@@ -398,21 +429,17 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 	if (!l->joined)
 		return -EPROTO;
 	while (f->type == PCORE_WIRE_STARTED_N && pcore_wire_next_started(&in, &started)) {
-		struct cluster_run *run = run_of(l, started.job, started.attempt);
+		struct link_job *j = job_of(l, started.job, started.attempt);
 
 		(void)pcore_sched_started(s, now_of(l), l->handle, started.job, started.attempt);
-		if (run) {
-			cluster_begun(run, true);
-			run->job->slot = started.slot;
-			run->job->result.pid = (pid_t)started.pid;
-			run->job->result.node = l->name;
-		}
+		if (j)
+			l->host->ops->started(l, j, &started);
 	}
 	while (f->type == PCORE_WIRE_DONE_N && pcore_wire_next_done(&in, &done))
 		hear_done(l, &done);
 	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &ref))
 		(void)pcore_sched_retracted(s, now_of(l), l->handle, ref.job, ref.attempt, ref.how);
-	cluster_pump_soon(l->cluster);
+	l->host->ops->pump(l);
 	return 0;
 }
 
@@ -457,7 +484,7 @@ static void opened(struct pcore_net_conn *c, void *ctx)
 /* A process that has gone refuses, or its machine says that nobody listens there. */
 static bool is_dead(const struct link *l, const struct pcore_net_error *e)
 {
-	return !l->address || e->code == 0 || e->code == -ECONNREFUSED || e->code == -ENOENT;
+	return (!l->address && !l->returns) || e->code == 0 || e->code == -ECONNREFUSED || e->code == -ENOENT;
 }
 
 /* Its key, its version or its name will be the same the next time. */
@@ -474,48 +501,43 @@ static void retry(struct link *l)
 		random = (uint64_t)pcore_now_ns();
 	l->failures++;
 	l->try = (l->try + 1) % l->n_addrs;
-	(void)pcore_op_timer(l->cluster->loop, &l->retry, PCORE_CLOCK_MONOTONIC,
+	(void)pcore_op_timer(l->host->loop, &l->retry, PCORE_CLOCK_MONOTONIC,
 		pcore_ns_add(pcore_now_ns(), l->opened ? 0 : pcore_net_backoff(l->failures, random)));
 	l->opened = false;
 }
 
 static void lost(struct link *l, const struct pcore_net_error *e)
 {
-	struct cluster *c = l->cluster;
+	struct link_host *h = l->host;
 
 	if (l->joined) {
 		l->joined = l->prepared = false;
-		(void)pcore_sched_node_gone(c->sched, now_of(l), l->handle);
+		(void)pcore_sched_node_gone(h->sched, now_of(l), l->handle);
 		l->handle_gone = true;
-		if (!c->closing)
-			cluster_tell(c, PCORE_CLUSTER_GONE, l->name, e->why, e->code, NULL);
+		h->ops->gone(l, e);
 	}
 	if (l->handle_gone && is_dead(l, e)) {
-		(void)pcore_sched_node_dead(c->sched, now_of(l), l->handle);
+		(void)pcore_sched_node_dead(h->sched, now_of(l), l->handle);
 		l->handle_gone = false;
 	}
-	cluster_count_nodes(c);
+	h->ops->changed(l);
 }
 
 static void failed(struct link *l, const struct pcore_net_error *e)
 {
-	struct cluster *c = l->cluster;
+	struct link_host *h = l->host;
 
 	lost(l, e);
-	if (c->closing) {
-		pcore_pool_kick(c->ex.pool);
-		return;
-	}
-	if (is_final(e->code)) {
+	if (!h->closing && is_final(e->code)) {
 		l->refused = true;
-		cluster_tell(c, PCORE_CLUSTER_REFUSED, l->address ? l->address : l->name, e->why, e->code, NULL);
-		cluster_look_for_hope(c);
+		h->ops->refused(l, e);
+	}
+	if (h->closing || l->refused || !l->address) {
+		h->ops->closed(l);
 		return;
 	}
-	if (!l->address)
-		return;
 	if (!l->name && !l->told)
-		cluster_tell(c, PCORE_CLUSTER_UNREACHABLE, l->address, e->why, e->code, NULL);
+		h->ops->unreachable(l, e);
 	l->told = true;
 	retry(l);
 }
@@ -529,41 +551,68 @@ static void closed(struct pcore_net_conn *conn, void *ctx, const struct pcore_ne
 	failed(l, e);
 }
 
-const struct pcore_net_ops link_ops = { .opened = opened, .frame = frame, .closed = closed };
+static const struct pcore_net_ops conn_ops = { .opened = opened, .frame = frame, .closed = closed };
 
 static void retry_due(struct pcore_op *op, int res)
 {
 	struct link *l = container_of(op, struct link, retry);
 
-	if (res == -ETIME && !l->cluster->closing)
+	if (res == -ETIME && !l->host->closing)
 		link_connect(l);
-	else if (l->cluster->ex.pool)
-		pcore_pool_kick(l->cluster->ex.pool);
+	else
+		l->host->ops->closed(l);
 }
 
 void link_connect(struct link *l)
 {
-	struct cluster *c = l->cluster;
 	struct pcore_net_error e;
 
-	l->retry.done = retry_due;
-	if (pcore_net_connect(&l->conn, c->spec.net, &l->addrs[l->try], &link_ops, l, &e) < 0) {
+	if (pcore_net_connect(&l->conn, l->host->net, &l->addrs[l->try], &conn_ops, l, &e) < 0) {
 		l->conn = NULL;
 		failed(l, &e);
 	}
 }
 
+void link_accept(struct link *l, struct pcore_net_conn *c)
+{
+	l->conn = c;
+	pcore_net_own(c, &conn_ops, l);
+}
+
 void link_close(struct link *l)
 {
-	pcore_op_cancel(l->cluster->loop, &l->retry);
+	pcore_op_cancel(l->host->loop, &l->retry);
 	if (l->conn)
 		pcore_net_close(l->conn);
+}
+
+struct link *link_new(struct link_host *h)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->host = h;
+	l->retry.done = retry_due;
+	pcore_list_init(&l->link);
+	return l;
+}
+
+int link_set_address(struct link *l, const char *text, const struct pcore_net_addr *addrs, size_t n)
+{
+	l->address = strdup(text);
+	if (!l->address)
+		return -ENOMEM;
+	l->n_addrs = n < LINK_ADDRS ? n : LINK_ADDRS;
+	memcpy(l->addrs, addrs, l->n_addrs * sizeof(*addrs));
+	return 0;
 }
 
 void link_free(struct link *l)
 {
 	assert(!l->conn && !pcore_op_live(&l->retry));
 
+	pcore_list_del(&l->link);
 	pcore_buf_done(&l->claims);
 	pcore_buf_done(&l->buf);
 	free(l->node_body);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * link.h - a scheduler's side of the connection to a node: what the node says becomes events of the scheduler, what the scheduler
+ * wants becomes frames.
+ *
+ * Whoever has the scheduler is the host: the private cluster of a pool (client.c), or a shared one. It describes jobs when they
+ * are assigned, and is told what became of them. A link connects to its node again and again, or was accepted: then whoever has
+ * it decides what its end means.
+ */
+#ifndef PCORE_CLUSTER_LINK_H
+#define PCORE_CLUSTER_LINK_H
+
+#include "libcore/cluster/scheduler.h"
+#include "libcore/cluster/wire.h"
+#include "libcore/net/net.h"
+#include "libcore/pool/pool.h"
+
+enum { LINK_ADDRS = 8, LINK_IDS = 64 };
+
+struct link;
+struct link_job;
+
+struct link_ops {
+	/* The job of this id that an attempt may be under way of; or NULL. */
+	struct link_job *(*find)(struct link *l, uint64_t id);
+
+	/* START: whose attempt it is, and what is in m but id, attempt, time-out, priority, AHEAD and ids. What m refers to has been
+	 * sent by link_send() when it returns. NULL: nothing is known of such a job, and nothing is sent. 0, -errno: the
+	 * connection is given up. */
+	int (*assign)(struct link *l, const struct pcore_sched_action *a, struct link_job **ret, struct pcore_wire_assign *m);
+
+	/* ACK: false when it is sent later, by link_ack(). May be NULL. */
+	bool (*ack)(struct link *l, const struct pcore_sched_action *a);
+
+	void (*started)(struct link *l, struct link_job *j, const struct pcore_wire_started *s);
+	bool (*output)(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len); /* false: no more until link_resume() */
+	void (*ended)(struct link *l, struct link_job *j, const struct pcore_wire_done *d); /* d is j->done with its texts, which are valid now */
+
+	/* It is there, and what it has is known. l->name has to be set: 0, -ENOMEM. */
+	int (*joined)(struct link *l);
+	void (*changed)(struct link *l); /* what it said of itself, or that it is not there any more */
+	void (*gone)(struct link *l, const struct pcore_net_error *e); /* it had joined */
+	void (*unreachable)(struct link *l, const struct pcore_net_error *e); /* and is tried again */
+	void (*refused)(struct link *l, const struct pcore_net_error *e); /* it will never do */
+	void (*closed)(struct link *l); /* and is not connected to again: link_free() is allowed */
+	void (*pump)(struct link *l); /* the scheduler has something to say */
+};
+
+/* Part of the host. */
+struct link_host {
+	const struct link_ops *ops;
+	struct pcore_loop *loop;
+	struct pcore_net *net;
+	struct pcore_sched *sched;
+	bool closing; /* nothing is connected to again */
+};
+
+struct link {
+	struct pcore_list link;
+	struct link_host *host;
+	struct pcore_net_conn *conn; /* NULL: none */
+	char *address;		     /* NULL: it came by itself, and is not connected to again */
+	struct pcore_net_addr addrs[LINK_ADDRS];
+	size_t n_addrs, try;	/* try: which of them is next */
+	unsigned failures;	/* in a row */
+	struct pcore_op retry;	/* when to connect again */
+	bool opened, joined, told, refused;
+	bool returns;		/* it came by itself, and will again when it is cut off */
+	bool handle_gone;	/* the scheduler waits for it */
+	char *node_body;	/* what it said of itself */
+	struct pcore_wire_node node;
+	const char *name; /* NULL: not known yet; the host's */
+	uint64_t handle;	/* the scheduler's */
+	struct pcore_buf claims; /* of struct pcore_sched_claim */
+	struct pcore_buf buf;	/* frames to be sent */
+	uint64_t jobs;
+	int64_t job_ns;
+	bool prepared; /* the host's: false when it joins */
+	void *owner;   /* the host's */
+};
+
+/* The attempt of a job that is under way. */
+struct link_job {
+	uint64_t id;
+	uint32_t attempt; /* assigned last; 0: never */
+	struct link *on;  /* NULL: nowhere */
+	uint16_t ids[LINK_IDS];
+	uint16_t n_ids;
+	uint64_t received[2], granted[2];
+	bool refused[2]; /* there is no room for it: no more credit until link_resume() */
+	bool ended;	 /* done is filled in; all of the output may not be here yet */
+	struct pcore_wire_done done; /* without step and subject */
+};
+
+/* Its attempt is no more. */
+void link_job_forget(struct link_job *j);
+
+/* All that it has written is here: tell the scheduler of its end, once. */
+void link_job_settle(struct link_job *j);
+
+/* It was successful, as far as its node can say. */
+bool link_job_succeeded(const struct link_job *j);
+
+/* Let its node send more of what it writes; resume: also of what was refused. */
+void link_credit(struct link_job *j);
+void link_resume(struct link_job *j);
+void link_signal(struct link_job *j, int sig);
+
+/* Not yet connected; in no list. */
+struct link *link_new(struct link_host *h);
+int link_set_address(struct link *l, const char *text, const struct pcore_net_addr *addrs, size_t n); /* 0, -ENOMEM */
+void link_connect(struct link *l);
+void link_accept(struct link *l, struct pcore_net_conn *c); /* open, or about to be */
+void link_close(struct link *l);
+void link_free(struct link *l);
+
+/* Carry out what the scheduler wants of its node. */
+void link_act(struct link *l, const struct pcore_sched_batch *b);
+void link_ack(struct link *l, uint64_t job, uint32_t attempt);
+
+/* Send a body of the host's. A peer that does not take it is found out by net. */
+void link_send(struct link *l, enum pcore_wire_type type, uint64_t id, const void *body, size_t len);
+
+#endif
