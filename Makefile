@@ -3,6 +3,8 @@
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 # put before the installed names of programs and their man pages
 PROGPREFIX ?=
@@ -19,9 +21,13 @@ BACKEND_UNITS = loop% proc% pool% queue% net% cluster_node%
 
 ALL_TOOLS = prun ppool pqueue ptimer pnode psubmit
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
-LIB_SRC := $(wildcard $(foreach m,base loop sandbox proc ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
+CORE_SRC := $(wildcard $(foreach m,base loop sandbox proc thread ipc store when pool queue,libcore/$m/*.c libcore/$m/*.S))
+# what only the installed libraries have: libcore/api is their face, and of it cluster*.c is the other library's
+API_SRC := $(filter-out libcore/api/cluster%,$(wildcard libcore/api/*.c))
+LIB_SRC := $(CORE_SRC) $(API_SRC)
 # a library of its own: only what works over many machines takes anything of it
-CLUSTER_SRC := $(wildcard libcore/net/*.c libcore/cluster/*.c)
+CLUSTER_SRC := $(wildcard libcore/net/*.c libcore/cluster/*.c libcore/api/cluster*.c)
+HEADERS := $(wildcard libcore/include/pcore/*.h)
 CLI_SRC := $(wildcard tools/cli/*.c)
 MAP_SRC := $(wildcard tools/map/*.c)
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
@@ -30,6 +36,11 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 MANPAGES := $(wildcard man/*.[1-9])
+VERSION := $(shell sed -n 's/.*PCORE_VERSION "\(.*\)"/\1/p' tools/cli/version.h)
+# the libraries' ABI; the files are libpcore.so.SOVERSION.MINOR.PATCH
+SOVERSION = 0
+SOFILE = so.$(SOVERSION).$(shell echo $(VERSION) | cut -d. -f2-)
+LIBRARIES = libpcore libpcore-cluster
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wconversion \
 	-Wswitch-enum -Wvla -Wundef -Wwrite-strings $(FALLTHROUGH) $(WERROR)
@@ -47,7 +58,7 @@ ifeq ($(VARIANT_$(VARIANT)),)
 $(error VARIANT is release, faults, asan or tsan, not '$(VARIANT)')
 endif
 
-OUR_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(VARIANT_$(VARIANT)) -fno-common -fvisibility=hidden -fPIE \
+OUR_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -Ilibcore/include $(VARIANT_$(VARIANT)) -fno-common -fvisibility=hidden -fPIE \
 	-ffunction-sections -fdata-sections $(WARNINGS)
 OUR_LDFLAGS = -pie $(SANITIZE) -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,now
 # what runs between clone and exec shares its parent's memory and may call nothing
@@ -57,7 +68,7 @@ RAW_CFLAGS = -fno-sanitize=all -fno-stack-protector -fno-builtin \
 # make V=1 shows the commands
 Q = $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1) $@')
-COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(GENERATED) $(RAW) -MMD -MP -c -o $@ $<
+COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(PIC) $(GENERATED) $(RAW) -MMD -MP -c -o $@ $<
 LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(OUR_LDFLAGS) $(LDFLAGS) $(LDLIBS) $(LIBS)
 
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
@@ -65,6 +76,10 @@ LIB_OBJ := $(call objects,$(LIB_SRC))
 CLUSTER_OBJ := $(call objects,$(CLUSTER_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 MAP_OBJ := $(call objects,$(MAP_SRC))
+pic_objects = $(patsubst %,$(BUILD)/pic/%.o,$(basename $(1)))
+CORE_PIC := $(call pic_objects,$(CORE_SRC))
+API_PIC := $(call pic_objects,$(API_SRC))
+CLUSTER_PIC := $(call pic_objects,$(CLUSTER_SRC))
 ARCHIVES = $(BUILD)/libmap.a $(BUILD)/libcli.a $(BUILD)/libpcore-cluster.a $(BUILD)/libpcore.a
 
 TOOL_BINS = $(TOOLS:%=$(BUILD)/%)
@@ -72,14 +87,18 @@ UNIT_BINS = $(UNITS:%=$(BUILD)/unit/%)
 HELPER_BINS = $(HELPERS:%=$(BUILD)/helpers/%) $(BUILD)/helpers/shiftclock.so
 BENCH_BINS = $(BENCHES:%=$(BUILD)/bench/%)
 
+OBJCOPY ?= objcopy
 SHELL = /bin/sh
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup test check check-fault check-model check-sim demo lint install uninstall clean asan tsan fuzz bench deb help seam
+.PHONY: all libs abi abi-dump setup test check check-fault check-model check-sim demo lint install uninstall clean asan tsan fuzz bench deb help seam
 
-all: $(TOOL_BINS) ## build the tools into build/
+# the libraries are installed from a release build only
+all: $(TOOL_BINS) $(if $(filter release,$(VARIANT)),libs) ## build the tools and libraries into build/
+
+libs: $(LIBRARIES:%=$(BUILD)/lib/%.so.$(SOVERSION)) $(LIBRARIES:%=$(BUILD)/lib/%.a)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -91,7 +110,18 @@ $(BUILD)/obj/%.o: %.S
 	$(call say,CC)
 	$(COMPILE)
 
-$(BUILD)/obj/libcore/proc/raw_%.o: RAW = $(RAW_CFLAGS)
+$(BUILD)/pic/%.o: PIC = -fPIC
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(COMPILE)
+
+$(BUILD)/pic/%.o: %.S
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(COMPILE)
+
+$(BUILD)/obj/libcore/proc/raw_%.o $(BUILD)/pic/libcore/proc/raw_%.o: RAW = $(RAW_CFLAGS)
 
 # the system call filters are made by a program that runs here, so that no tool needs libseccomp
 $(BUILD)/gen/filters: libcore/sandbox/gen/filters.c
@@ -103,8 +133,8 @@ $(BUILD)/gen/filters.h: $(BUILD)/gen/filters
 	$(call say,GEN)
 	$(Q)$< >$@
 
-$(BUILD)/obj/libcore/sandbox/sandbox.o: $(BUILD)/gen/filters.h
-$(BUILD)/obj/libcore/sandbox/sandbox.o: GENERATED = -I$(BUILD)/gen
+$(BUILD)/obj/libcore/sandbox/sandbox.o $(BUILD)/pic/libcore/sandbox/sandbox.o: $(BUILD)/gen/filters.h
+$(BUILD)/obj/libcore/sandbox/sandbox.o $(BUILD)/pic/libcore/sandbox/sandbox.o: GENERATED = -I$(BUILD)/gen
 
 $(BUILD)/libpcore.a: $(LIB_OBJ)
 $(BUILD)/libcli.a: $(CLI_OBJ)
@@ -115,6 +145,44 @@ $(ARCHIVES):
 	$(call say,AR)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
+
+# The installed libraries export what libcore/NAME.sym lists and nothing else. That goes for the archives, too: each holds one
+# object, whose other names are local. The cluster's library has its own copy of what it needs of the modules below it.
+$(BUILD)/pic/libcore.a: $(CORE_PIC)
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/lib/%.map: libcore/%.sym
+	@mkdir -p $(@D)
+	$(Q)awk 'BEGIN { print "PCORE_$(SOVERSION) {" } /^#/ { next } !n++ { print "global:" } { print "\t" $$0 ";" } END { print "local: *;\n};" }' $< >$@
+
+$(BUILD)/lib/libpcore.so.$(SOVERSION): $(CORE_PIC) $(API_PIC)
+$(BUILD)/lib/libpcore.so.$(SOVERSION): LIBS = -luring
+$(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): $(CLUSTER_PIC) $(BUILD)/pic/libcore.a $(BUILD)/lib/libpcore.so.$(SOVERSION)
+$(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): LIBS = $(BUILD)/lib/libpcore.so.$(SOVERSION) -luring -lssl -lcrypto
+$(BUILD)/lib/%.so.$(SOVERSION): $(BUILD)/lib/%.map
+	$(call say,LD)
+	$(Q)$(CC) -shared $(OUR_CFLAGS) -fPIC $(CFLAGS) -o $@ -Wl,-soname,$(@F) -Wl,--version-script=$< \
+		$(filter %.o,$^) $(filter %.a,$^) $(filter-out -pie,$(OUR_LDFLAGS)) -Wl,-z,defs $(LDFLAGS) $(LDLIBS) $(LIBS)
+
+$(BUILD)/lib/libpcore.a: $(CORE_PIC) $(API_PIC)
+$(BUILD)/lib/libpcore-cluster.a: $(CLUSTER_PIC) $(BUILD)/pic/libcore.a
+$(BUILD)/lib/%.a: libcore/%.sym
+	@mkdir -p $(@D)
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(CC) -r -nostdlib -o $(@:.a=.o) $(filter %.o,$^) $(filter %.a,$^)
+	$(Q)$(OBJCOPY) --keep-global-symbol=pcore_none --keep-global-symbols=$< $(@:.a=.o)
+	$(Q)$(AR) rcs $@ $(@:.a=.o)
+
+# against the last release: tests/abi/NAME.abi was written by abi-dump, then
+abi: libs ## compare the libraries' ABI with the last release's (abidiff)
+	@sh tests/abi/run $(BUILD)/lib $(LIBRARIES)
+
+abi-dump: libs ## store the libraries' ABI: a part of making a release
+	@for l in $(LIBRARIES); do \
+		abidw --headers-dir libcore/include --drop-private-types --no-corpus-path --out-file tests/abi/$$l.abi $(BUILD)/lib/$$l.so.$(SOVERSION) || exit; done
 
 define tool_objects
 $(BUILD)/$(1): $(call objects,$(wildcard tools/$(1)/*.c))
@@ -167,7 +235,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 $(BUILD)/bench/append: $(ARCHIVES)
 $(BUILD)/bench/scheduler: $(ARCHIVES)
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d $(BUILD)/pic/*/*/*.d)
 
 setup: ## install what building and testing need (Debian; as root or through sudo)
 	@sh tests/setup
@@ -217,7 +285,7 @@ FUZZ_SRC = $(wildcard libcore/base/*.c libcore/when/*.c libcore/store/*.c libcor
 build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h tests/unit/cluster_any.h) $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)clang -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	$(Q)clang -std=gnu17 -D_GNU_SOURCE -I. -Ilibcore/include -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 		-o $@ $(filter %.c,$^) $(filter %.a,$^) $(FUZZ_LIBS)
 
 # what these read is in ptimer; of the rest they need little, which is not instrumented
@@ -236,18 +304,34 @@ lint: all ## check layout, imports, man pages, scripts and spelling
 bench: all $(BENCH_BINS) ## measure against floors and peers
 	@PATH="$(abspath $(BUILD)/bench):$(abspath $(BUILD)):$$PATH" bash tests/bench/run $(ARGS)
 
-install: all ## install tools and man pages below DESTDIR and PREFIX, names after PROGPREFIX
+install: all ## install tools, libraries and man pages below DESTDIR and PREFIX, programs' names after PROGPREFIX
 	install -d "$(DESTDIR)$(BINDIR)"
 	for t in $(TOOLS); do \
 		install -m 755 $(BUILD)/$$t "$(DESTDIR)$(BINDIR)/$(PROGPREFIX)$$t" || exit; done
-	for m in $(MANPAGES); do \
+	for m in $(filter-out %.3,$(MANPAGES)); do \
 		d="$(DESTDIR)$(MANDIR)/man$${m##*.}"; install -d "$$d" && \
 		install -m 644 $$m "$$d/$(PROGPREFIX)$${m##*/}" || exit; done
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)/pcore" "$(DESTDIR)$(MANDIR)/man3"
+	for l in $(LIBRARIES); do \
+		install -m 644 $(BUILD)/lib/$$l.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/$$l.$(SOFILE)" && \
+		ln -sf $$l.$(SOFILE) "$(DESTDIR)$(LIBDIR)/$$l.so.$(SOVERSION)" && \
+		ln -sf $$l.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/$$l.so" && \
+		install -m 644 $(BUILD)/lib/$$l.a "$(DESTDIR)$(LIBDIR)/" && \
+		sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+			libcore/$$l.pc.in >"$(DESTDIR)$(LIBDIR)/pkgconfig/$$l.pc" || exit; done
+	for f in $(HEADERS); do install -m 644 $$f "$(DESTDIR)$(INCLUDEDIR)/pcore/" || exit; done
+	for f in $(filter %.3,$(MANPAGES)); do install -m 644 $$f "$(DESTDIR)$(MANDIR)/man3/" || exit; done
 
 uninstall: ## remove what install puts there
 	for t in $(TOOLS); do rm -f "$(DESTDIR)$(BINDIR)/$(PROGPREFIX)$$t"; done
-	for m in $(MANPAGES); do \
+	for m in $(filter-out %.3,$(MANPAGES)); do \
 		rm -f "$(DESTDIR)$(MANDIR)/man$${m##*.}/$(PROGPREFIX)$${m##*/}"; done
+	for m in $(filter %.3,$(MANPAGES)); do rm -f "$(DESTDIR)$(MANDIR)/man3/$${m##*/}"; done
+	for l in $(LIBRARIES); do \
+		rm -f "$(DESTDIR)$(LIBDIR)/$$l.$(SOFILE)" "$(DESTDIR)$(LIBDIR)/$$l.so.$(SOVERSION)" \
+			"$(DESTDIR)$(LIBDIR)/$$l.so" "$(DESTDIR)$(LIBDIR)/$$l.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/$$l.pc"; done
+	for f in $(notdir $(HEADERS)); do rm -f "$(DESTDIR)$(INCLUDEDIR)/pcore/$$f"; done
+	rmdir "$(DESTDIR)$(INCLUDEDIR)/pcore" 2>/dev/null || :
 
 # the tests that the package build runs: empty for all
 DEB_SUITES = unit
