@@ -17,16 +17,18 @@ int pcore_tree_spawn(struct pcore_tree *t, struct raw_spawn *s);
 int pcore_tree_reap(struct pcore_tree *t, struct pcore_exit *ret);
 
 bool pcore_tree_own_child(const struct pcore_tree *t);
-int pcore_tree_signal(struct pcore_tree *t, int sig);
-int pcore_tree_kill(struct pcore_tree *t);
-unsigned pcore_tree_count(struct pcore_tree *t);
-bool pcore_tree_empty(struct pcore_tree *t);
-void pcore_tree_release(struct pcore_tree *t); /* let what lives in it live on elsewhere */
 
-/* A descriptor to poll for events that tells when the tree may have become empty. */
-int pcore_tree_watch(struct pcore_tree *t, unsigned *ret_events);
+/* child.c */
+
+/* Make the child without a tree. 0 or the -errno in child->code. */
+int pcore_plain_spawn(struct raw_spawn *s);
+
+/* What the kernel still knows of a child that somebody else has reaped: 0, -ECHILD. What it used is lost. */
+int pcore_pidfd_status(int pidfd, struct pcore_exit *ret);
 
 /* spawn.c */
+
+/* In a tree, or (NULL) in none. */
 int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct pcore_err *err);
 
 /* Block every signal (raw, libc's own too) and put the mask back. */

@@ -112,6 +112,8 @@ static void reap(struct pcore_proc *p, int res)
 		res = pcore_tree_reap(p->tree, &p->exit);
 	else if (res < 0 && res != -ECHILD)
 		abandon(p);
+	if (res == -ECHILD)
+		res = pcore_pidfd_status(p->pidfd, &p->exit);
 	p->exit_error = res;
 	p->pidfd = pcore_fd_close(p->pidfd);
 }

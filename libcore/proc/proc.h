@@ -214,6 +214,32 @@ static inline bool pcore_proc_alive(const struct pcore_proc *p)
 /* The status a shell would show: the exit status, or 128 + the signal. */
 int pcore_exit_status(const struct pcore_exit *e);
 
+/* ---- without a loop, and from any thread; calls that concern one tree are made one at a time ---- */
+
+/* Start a command in an idle tree, or (t NULL) as a plain child. It returns when the command is executed; the pidfd is the
+ * caller's. On failure nothing is left behind. */
+int pcore_child_start(
+	struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct pcore_err *err);
+
+/* A copy of this process that runs fn(arg) and exits with its result, after its streams are flushed. 0, -errno. */
+int pcore_child_fork(int (*fn)(void *), void *arg, pid_t *ret_pid, int *ret_pidfd);
+
+/* Reap it: 0; 1 when somebody else has done that but its status is known (what it used is not); -EAGAIN while it lives; -ECHILD
+ * when its status is lost (a kernel before 6.15 does not keep it). */
+int pcore_child_reap(struct pcore_tree *t, int pidfd, struct pcore_exit *ret);
+
+/* 0 also when it is dead already. */
+int pcore_child_signal(int pidfd, int sig);
+
+int pcore_tree_signal(struct pcore_tree *t, int sig);
+int pcore_tree_kill(struct pcore_tree *t);
+unsigned pcore_tree_count(struct pcore_tree *t);
+bool pcore_tree_empty(struct pcore_tree *t);
+void pcore_tree_release(struct pcore_tree *t); /* let what lives in it live on elsewhere */
+
+/* A descriptor to poll for events that tells when the tree may have become empty. */
+int pcore_tree_watch(struct pcore_tree *t, unsigned *ret_events);
+
 /* ---- pipes ---- */
 
 enum pcore_reader_state { PCORE_READER_CLOSED, PCORE_READER_OPEN, PCORE_READER_PAUSED, PCORE_READER_FINISHING };

@@ -325,7 +325,7 @@ int pcore_spawn(struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t 
 	child.dup_floor = dup_floor(&plan);
 	r = pcore_fault("spawn", NULL);
 	if (r == 0) {
-		r = pcore_tree_spawn(t, &s);
+		r = t ? pcore_tree_spawn(t, &s) : pcore_plain_spawn(&s);
 	} else {
 		child.code = r;
 		child.step = PCORE_STEP_CLONE;
