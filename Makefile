@@ -258,12 +258,13 @@ check-sim: ## the simulations at full length: minutes
 
 # rounds of the tests of a store; a ring's users die ten thousand times in ten minutes
 FAULT_ROUNDS = 10
-check-fault: ## kill the users of a ring and of a store, and cut the power of disks, many times
-	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(addprefix $(SEAM_BUILD)/helpers/,ringkill storekill storecut queuekill queuefill)
+check-fault: ## kill the users of a ring and of a store, cut the power of disks and connections, many times
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(addprefix $(SEAM_BUILD)/helpers/,ringkill storekill storecut queuekill queuefill cutconn) \
+		$(addprefix $(SEAM_BUILD)/,ppool pnode psubmit)
 	@for order in fifo lifo priority; do for items in 1 3 40 2000; do for how in take lease; do \
 		$(SEAM_BUILD)/helpers/ringkill $(SEAM_BUILD)/ringkill.ring 425 $$order $$items $$how || exit; \
 	done; done; done
-	@PCORE_BUILD=$(abspath $(SEAM_BUILD)) PCORE_ROUNDS=$(FAULT_ROUNDS) bats tests/fault/store.bats tests/fault/queue.bats
+	@PCORE_BUILD=$(abspath $(SEAM_BUILD)) PCORE_ROUNDS=$(FAULT_ROUNDS) bats tests/fault/store.bats tests/fault/queue.bats tests/fault/cut.bats
 
 check-model: ## check the model of the ring with spin
 	@sh tests/model/run
