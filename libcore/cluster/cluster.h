@@ -10,5 +10,6 @@
 #include "libcore/cluster/scheduler.h"
 #include "libcore/cluster/spec.h"
 #include "libcore/cluster/wire.h"
+#include "libcore/cluster/wire_client.h"
 
 #endif

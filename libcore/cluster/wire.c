@@ -10,7 +10,7 @@ enum { LIMIT_SIZE = 24, CHUNK_LAST = 1 };
 size_t pcore_wire_body_max(enum pcore_wire_type type)
 {
 	bool data = type == PCORE_WIRE_ENV || type == PCORE_WIRE_TEMPLATE || type == PCORE_WIRE_ASSIGN_N ||
-		    type == PCORE_WIRE_INPUT || type == PCORE_WIRE_OUTPUT;
+		    type == PCORE_WIRE_INPUT || type == PCORE_WIRE_OUTPUT || type == PCORE_WIRE_SUBMIT;
 
 	return data ? PCORE_WIRE_DATA_MAX : PCORE_WIRE_CONTROL_MAX;
 }
@@ -183,6 +183,14 @@ int pcore_wire_add_u16(struct pcore_buf *b, uint16_t v)
 	return take_back(&w);
 }
 
+int pcore_wire_add_u64(struct pcore_buf *b, uint64_t v)
+{
+	struct writer w = writer(b);
+
+	put_u64(&w, v);
+	return take_back(&w);
+}
+
 size_t pcore_wire_limits(const struct pcore_wire_bytes *b)
 {
 	return b->len / LIMIT_SIZE;
@@ -196,6 +204,11 @@ size_t pcore_wire_u32s(const struct pcore_wire_bytes *b)
 size_t pcore_wire_u16s(const struct pcore_wire_bytes *b)
 {
 	return b->len / sizeof(uint16_t);
+}
+
+size_t pcore_wire_u64s(const struct pcore_wire_bytes *b)
+{
+	return b->len / sizeof(uint64_t);
 }
 
 static struct cursor element_at(const struct pcore_wire_bytes *b, size_t i, size_t size)
@@ -228,6 +241,13 @@ uint16_t pcore_wire_u16(const struct pcore_wire_bytes *b, size_t i)
 	struct cursor c = element_at(b, i, sizeof(uint16_t));
 
 	return take_u16(&c);
+}
+
+uint64_t pcore_wire_u64(const struct pcore_wire_bytes *b, size_t i)
+{
+	struct cursor c = element_at(b, i, sizeof(uint64_t));
+
+	return take_u64(&c);
 }
 
 /* ---- streams ---- */

@@ -18,14 +18,21 @@
 enum {
 	PCORE_WIRE_VERSION = 1,
 	PCORE_WIRE_CONTROL_MAX = 1 << 20, /* bytes of a body */
-	PCORE_WIRE_DATA_MAX = 16 << 20,	  /* ENV, TEMPLATE, ASSIGN_N, INPUT, OUTPUT */
+	PCORE_WIRE_DATA_MAX = 16 << 20,	  /* ENV, TEMPLATE, ASSIGN_N, INPUT, OUTPUT, SUBMIT */
 	PCORE_WIRE_NAME_MAX = 64,	  /* of a node, a resource */
 	PCORE_WIRE_CREDIT = 64 << 10,	  /* of each stream at its beginning */
 };
 
 enum pcore_wire_type {
 	/* 0x001-0x0ff: of net/ */
-	/* 0x100-0x1ff: from a client */
+	/* from a client to a scheduler, each with any number as its id, which is that of the answers: wire_client.h */
+	PCORE_WIRE_SUBMIT = 0x100, /* jobs that outlive the connection */
+	PCORE_WIRE_WATCH,	   /* what becomes of them */
+	PCORE_WIRE_CANCEL,
+	PCORE_WIRE_LIST,
+	PCORE_WIRE_NODES,
+	PCORE_WIRE_EXPLAIN,
+	PCORE_WIRE_FORGET,
 	/* from a node */
 	PCORE_WIRE_NODE = 0x200, /* who it is and what it has */
 	PCORE_WIRE_ADOPT_N,	 /* the jobs it has; first of all after NODE */
@@ -35,7 +42,7 @@ enum pcore_wire_type {
 	PCORE_WIRE_RETRACTED_N,
 	PCORE_WIRE_WORKER, /* what became of a worker */
 	PCORE_WIRE_STATUS, /* to STATUS_GET, with its id */
-	PCORE_WIRE_ANSWER, /* to CONTROL, with its id */
+	PCORE_WIRE_ANSWER, /* to CONTROL, with its id; from a scheduler too */
 	/* from a scheduler */
 	PCORE_WIRE_ENV = 0x300,	 /* an environment, and from now on its number (id) */
 	PCORE_WIRE_TEMPLATE,	 /* all that jobs have in common, and its number (id) */
@@ -49,6 +56,13 @@ enum pcore_wire_type {
 	PCORE_WIRE_DRAIN,     /* begin nothing any more, give back what has not begun */
 	PCORE_WIRE_SHUTDOWN,
 	PCORE_WIRE_CREDIT_N, /* bytes of streams that have arrived, and that may be sent; from a node too */
+	/* from a scheduler to a client */
+	PCORE_WIRE_SUBMITTED = 0x380,
+	PCORE_WIRE_SUBMISSION, /* to LIST */
+	PCORE_WIRE_MEMBER,     /* to NODES: one of them */
+	PCORE_WIRE_WHY,	       /* to EXPLAIN */
+	PCORE_WIRE_NODE_NUMBER, /* the name behind a node's number (id) in STARTED_N and DONE_N */
+	PCORE_WIRE_TOTAL,      /* to NODES, first of all: the whole cluster */
 	/* from who runs them */
 	PCORE_WIRE_STATUS_GET = 0x400, /* id: any number */
 	PCORE_WIRE_CONTROL,	       /* the same */
@@ -227,6 +241,8 @@ enum {
 	PCORE_WIRE_T_IDLE_TIMEOUT,
 	PCORE_WIRE_T_ANSWER_TIMEOUT,
 	PCORE_WIRE_T_SLOW_AFTER,
+	PCORE_WIRE_T_LABELS,
+	PCORE_WIRE_T_NODE,
 };
 
 enum {
@@ -279,6 +295,9 @@ struct pcore_wire_template {
 	struct pcore_wire_bytes until, init;
 	uint64_t window, items_max;
 	int64_t idle_timeout, answer_timeout, slow_after;
+	/* For a scheduler that serves many. */
+	struct pcore_wire_words node_labels; /* "K=V", "K!=V": what its node has to have */
+	const char *node;		     /* the name of its node */
 };
 
 enum pcore_wire_how { PCORE_WIRE_END_IT, PCORE_WIRE_KILL_IT, PCORE_WIRE_SIGNAL_IT, PCORE_WIRE_HOWS };
@@ -444,11 +463,19 @@ int pcore_wire_get_chunk(const struct pcore_wire_frame *f, struct pcore_wire_chu
 
 /* ---- messages of records ---- */
 
+/* RETRACTED_N */
+enum pcore_wire_retracted {
+	PCORE_WIRE_NOT_RETRACTED,
+	PCORE_WIRE_IS_RETRACTED, /* it had not begun, and is not going to */
+	PCORE_WIRE_IS_LOST,	 /* said by a scheduler: lost with the node that it had begun on */
+	PCORE_WIRE_RETRACTED_HOWS,
+};
+
 /* CANCEL_N, RETRACT_N, ACK_N, RETRACTED_N: one attempt of a job. */
 struct pcore_wire_ref {
 	uint64_t job;
 	uint32_t attempt;
-	uint8_t how;	/* CANCEL_N: enum pcore_wire_how. RETRACTED_N: 1 if it had not begun and is not going to */
+	uint8_t how;	/* CANCEL_N: enum pcore_wire_how. RETRACTED_N: enum pcore_wire_retracted */
 	uint8_t signal; /* SIGNAL_IT */
 };
 
@@ -467,6 +494,7 @@ struct pcore_wire_started {
 	uint32_t attempt;
 	uint32_t slot;	  /* from 1 */
 	uint32_t pid;	  /* 0: no process of its own */
+	uint32_t node;	  /* said by a scheduler: NODE_NUMBER; 0: not known */
 	int64_t start_ns; /* realtime */
 };
 
@@ -513,6 +541,15 @@ enum {
 	PCORE_WIRE_DONE_ALL = 127,
 };
 
+/* Why a job has ended without a result of its own: said by a scheduler. */
+enum pcore_wire_reason {
+	PCORE_WIRE_REASON_NONE,
+	PCORE_WIRE_REASON_LOST,	      /* with its node */
+	PCORE_WIRE_REASON_CRASHED,    /* every node it ran on died */
+	PCORE_WIRE_REASON_DEPENDENCY, /* a job that it had to wait for did not succeed */
+	PCORE_WIRE_REASONS,
+};
+
 struct pcore_wire_done {
 	uint64_t job;
 	uint32_t attempt;
@@ -531,6 +568,10 @@ struct pcore_wire_done {
 	uint64_t input;	   /* bytes of standard input that it took */
 	uint32_t error;	   /* an errno: it could not be run, or what it wrote or was to read is lost */
 	const char *step, *subject; /* where that happened, by name, and with what */
+	/* Said by a scheduler, else 0. */
+	uint32_t node;			/* NODE_NUMBER */
+	enum pcore_wire_reason reason;
+	uint16_t tries; /* which one it was for the user */
 };
 
 /* Records, as they are gathered into one body. Nothing else may be appended to the buffer between begin and end. */

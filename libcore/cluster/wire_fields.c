@@ -14,7 +14,7 @@ enum {
 };
 
 /* Is each word "K=V"? */
-static bool are_pairs(struct pcore_wire_words w)
+bool wire_are_pairs(struct pcore_wire_words w)
 {
 	const char *word;
 
@@ -24,47 +24,7 @@ static bool are_pairs(struct pcore_wire_words w)
 	return true;
 }
 
-/* ---- messages of fields ---- */
-
-enum kind { NUMBER, SIGNED, TEXT, WORDS, BYTES, LIST, ARGV };
-
-struct message;
-
-/* Of a number the range; of a text and of bytes that of its length, of words of their number. The tag is the place in the
- * table, from 1. */
-struct field {
-	size_t offset;
-	enum kind kind;
-	uint64_t max;
-	int64_t min;
-	const struct message *element; /* of a list */
-	size_t unit;		       /* of bytes: what their length is a multiple of */
-};
-
-/* has is the first member of every struct. */
-struct message {
-	const struct field *fields;
-	size_t n;
-	uint64_t required;
-	bool (*check)(const void *m); /* what the fields do not say by themselves, or NULL */
-};
-
-/* Any of them. */
-union fields {
-	uint64_t has;
-	struct pcore_wire_answer answer;
-	struct pcore_wire_node node;
-	struct pcore_wire_resource resource;
-	struct pcore_wire_env env;
-	struct pcore_wire_template template;
-	struct pcore_wire_shutdown shutdown;
-	struct pcore_wire_control control;
-	struct pcore_wire_worker worker;
-	struct pcore_wire_status status;
-	struct pcore_wire_job job;
-};
-
-static int read_fields(const struct message *m, const char *data, size_t len, union fields *ret);
+/* ---- reading and writing ---- */
 
 /* Tag, flags, length, contents, zeros: the contents. */
 static const char *take_field(struct cursor *c, unsigned *ret_tag, unsigned *ret_flags, size_t *ret_len)
@@ -91,7 +51,7 @@ static bool read_list(const struct message *element, const char *data, size_t le
 		size_t n;
 		const char *p = take_field(&c, &tag, &flags, &n);
 
-		if (!p || tag != LIST_TAG || read_fields(element, p, n, &any) < 0)
+		if (!p || tag != LIST_TAG || wire_read_fields(element, p, n, &any) < 0)
 			return false;
 	}
 	return true;
@@ -135,7 +95,7 @@ static bool read_field(const struct field *f, const char *data, size_t len, void
 }
 
 /* Those that were not there are zero. */
-static int read_fields(const struct message *m, const char *data, size_t len, union fields *ret)
+int wire_read_fields(const struct message *m, const char *data, size_t len, union fields *ret)
 {
 	struct cursor c = { .p = data, .left = len };
 	uint64_t has = 0;
@@ -162,11 +122,11 @@ static int read_fields(const struct message *m, const char *data, size_t len, un
 	return 0;
 }
 
-static int get(const struct message *m, const struct pcore_wire_frame *f, void *ret, size_t size)
+int wire_get(const struct message *m, const struct pcore_wire_frame *f, void *ret, size_t size)
 {
 	union fields any;
 
-	if (read_fields(m, f->body, f->len, &any) < 0)
+	if (wire_read_fields(m, f->body, f->len, &any) < 0)
 		return -EPROTO;
 	memcpy(ret, &any, size);
 	return 0;
@@ -217,11 +177,11 @@ static void put_fields(struct writer *w, const struct message *m, const void *ms
 	for (size_t i = 0; i < m->n; i++)
 		if (has & PCORE_WIRE_HAS(i + 1))
 			put_field(w, (unsigned)i + 1, &m->fields[i], (const char *)msg + m->fields[i].offset);
-	if (w->error == 0 && read_fields(m, w->b->data + at, w->b->len - at, &any) < 0)
+	if (w->error == 0 && wire_read_fields(m, w->b->data + at, w->b->len - at, &any) < 0)
 		w->error = -EINVAL;
 }
 
-static int put_message(struct pcore_buf *b, enum pcore_wire_type type, const struct message *m, const void *msg)
+int wire_put(struct pcore_buf *b, enum pcore_wire_type type, const struct message *m, const void *msg)
 {
 	struct writer w = writer(b);
 
@@ -258,15 +218,11 @@ static bool next_element(const struct message *m, struct pcore_wire_list *list, 
 	if (list->len == 0)
 		return false;
 	f.body = take_field(&c, &tag, &flags, &f.len);
-	r = get(m, &f, ret, size);
+	r = wire_get(m, &f, ret, size);
 	assert(r == 0);
 	*list = (struct pcore_wire_list){ .data = c.p, .len = c.left, .n = list->n - 1 };
 	return true;
 }
-
-#define FIELDS(name, need, checked) \
-	static const struct message name = { name##_fields, ARRAY_SIZE(name##_fields), need, checked }
-#define REQUIRED(first, last) ((UINT64_C(2) << (last)) - (UINT64_C(1) << (first)))
 
 #define AT(member) offsetof(struct pcore_wire_answer, member)
 static const struct field answer_fields[] = {
@@ -289,12 +245,12 @@ static const struct field resource_fields[] = {
 	{ .offset = AT(count), .kind = NUMBER, .max = UINT64_MAX },
 	{ .offset = AT(ids), .kind = WORDS, .max = UINT32_MAX },
 };
-FIELDS(resource, REQUIRED(1, 2), check_resource);
+SHARED_FIELDS(resource, REQUIRED(1, 2), check_resource);
 #undef AT
 
 static bool check_node(const void *m)
 {
-	return are_pairs(((const struct pcore_wire_node *)m)->labels);
+	return wire_are_pairs(((const struct pcore_wire_node *)m)->labels);
 }
 
 #define AT(member) offsetof(struct pcore_wire_node, member)
@@ -308,14 +264,14 @@ static const struct field node_fields[] = {
 	{ .offset = AT(prefetch), .kind = NUMBER, .max = UINT32_MAX },
 	{ .offset = AT(software), .kind = TEXT, .max = UINT32_MAX },
 	{ .offset = AT(labels), .kind = WORDS, .max = UINT32_MAX },
-	{ .offset = AT(resources), .kind = LIST, .element = &resource },
+	{ .offset = AT(resources), .kind = LIST, .element = &wire_resource },
 };
 FIELDS(node, REQUIRED(1, 7), check_node);
 #undef AT
 
 static bool check_env(const void *m)
 {
-	return are_pairs(((const struct pcore_wire_env *)m)->vars);
+	return wire_are_pairs(((const struct pcore_wire_env *)m)->vars);
 }
 
 #define AT(member) offsetof(struct pcore_wire_env, member)
@@ -324,7 +280,7 @@ static const struct field env_fields[] = {
 	{ .offset = AT(unset), .kind = WORDS, .max = UINT32_MAX },
 	{ .offset = AT(vars), .kind = WORDS, .max = UINT32_MAX },
 };
-FIELDS(env, REQUIRED(1, 1), check_env);
+SHARED_FIELDS(env, REQUIRED(1, 1), check_env);
 #undef AT
 
 static bool check_limits(const struct pcore_wire_bytes *b)
@@ -346,12 +302,25 @@ static bool both_or_none(uint64_t has, unsigned a, unsigned b)
 	return !(has & PCORE_WIRE_HAS(a)) == !(has & PCORE_WIRE_HAS(b));
 }
 
+/* Is each word "K=V" or "K!=V"? */
+static bool are_conditions(struct pcore_wire_words w)
+{
+	const char *word, *equals;
+
+	while ((word = pcore_wire_word(&w))) {
+		equals = strchr(word, '=');
+		if (!equals || equals == word || (equals == word + 1 && word[0] == '!'))
+			return false;
+	}
+	return true;
+}
+
 static bool check_template(const void *m)
 {
 	const struct pcore_wire_template *t = m;
 	bool worker = t->has & PCORE_WIRE_HAS(PCORE_WIRE_T_FORM);
 
-	return (!t->dir || t->dir[0] == '/') && check_limits(&t->limits) &&
+	return (!t->dir || t->dir[0] == '/') && check_limits(&t->limits) && are_conditions(t->node_labels) &&
 	       both_or_none(t->has, PCORE_WIRE_T_SCHED_POLICY, PCORE_WIRE_T_SCHED_PRIORITY) &&
 	       (!worker || (t->has & PCORE_WIRE_HAS(PCORE_WIRE_T_WINDOW)));
 }
@@ -392,7 +361,7 @@ static const struct field template_fields[] = {
 	{ .offset = AT(pipe_size), .kind = NUMBER, .max = WIRE_PID_MAX },
 	{ .offset = AT(cpus), .kind = NUMBER, .max = UINT32_MAX },
 	{ .offset = AT(memory), .kind = NUMBER, .max = UINT64_MAX },
-	{ .offset = AT(resources), .kind = LIST, .element = &resource },
+	{ .offset = AT(resources), .kind = LIST, .element = &wire_resource },
 	{ .offset = AT(form), .kind = NUMBER, .max = 2 },
 	{ .offset = AT(lines), .kind = NUMBER, .max = UINT64_MAX },
 	{ .offset = AT(until), .kind = BYTES, .max = UINT32_MAX, .unit = 1 },
@@ -402,8 +371,10 @@ static const struct field template_fields[] = {
 	{ .offset = AT(idle_timeout), .kind = NUMBER, .max = WIRE_TIME_MAX },
 	{ .offset = AT(answer_timeout), .kind = NUMBER, .max = WIRE_TIME_MAX },
 	{ .offset = AT(slow_after), .kind = NUMBER, .max = WIRE_TIME_MAX },
+	{ .offset = AT(node_labels), .kind = WORDS, .max = PATHS_MAX },
+	{ .offset = AT(node), .kind = TEXT, .min = 1, .max = PCORE_WIRE_NAME_MAX + 1 },
 };
-FIELDS(template, REQUIRED(1, 2), check_template);
+SHARED_FIELDS(template, REQUIRED(1, 2), check_template);
 #undef AT
 
 #define AT(member) offsetof(struct pcore_wire_shutdown, member)
@@ -484,52 +455,52 @@ FIELDS(status, REQUIRED(1, 12), NULL);
 
 int pcore_wire_put_answer(struct pcore_buf *b, const struct pcore_wire_answer *m)
 {
-	return put_message(b, PCORE_WIRE_ANSWER, &answer, m);
+	return wire_put(b, PCORE_WIRE_ANSWER, &answer, m);
 }
 
 int pcore_wire_put_node(struct pcore_buf *b, const struct pcore_wire_node *m)
 {
-	return put_message(b, PCORE_WIRE_NODE, &node, m);
+	return wire_put(b, PCORE_WIRE_NODE, &node, m);
 }
 
 int pcore_wire_put_env(struct pcore_buf *b, const struct pcore_wire_env *m)
 {
-	return put_message(b, PCORE_WIRE_ENV, &env, m);
+	return wire_put(b, PCORE_WIRE_ENV, &wire_env, m);
 }
 
 int pcore_wire_put_template(struct pcore_buf *b, const struct pcore_wire_template *m)
 {
-	return put_message(b, PCORE_WIRE_TEMPLATE, &template, m);
+	return wire_put(b, PCORE_WIRE_TEMPLATE, &wire_template, m);
 }
 
 int pcore_wire_put_shutdown(struct pcore_buf *b, const struct pcore_wire_shutdown *m)
 {
-	return put_message(b, PCORE_WIRE_SHUTDOWN, &shutdown, m);
+	return wire_put(b, PCORE_WIRE_SHUTDOWN, &shutdown, m);
 }
 
 int pcore_wire_put_control(struct pcore_buf *b, const struct pcore_wire_control *m)
 {
-	return put_message(b, PCORE_WIRE_CONTROL, &control, m);
+	return wire_put(b, PCORE_WIRE_CONTROL, &control, m);
 }
 
 int pcore_wire_put_worker(struct pcore_buf *b, const struct pcore_wire_worker *m)
 {
-	return put_message(b, PCORE_WIRE_WORKER, &worker, m);
+	return wire_put(b, PCORE_WIRE_WORKER, &worker, m);
 }
 
 int pcore_wire_put_status(struct pcore_buf *b, const struct pcore_wire_status *m)
 {
-	return put_message(b, PCORE_WIRE_STATUS, &status, m);
+	return wire_put(b, PCORE_WIRE_STATUS, &status, m);
 }
 
 int pcore_wire_get_answer(const struct pcore_wire_frame *f, struct pcore_wire_answer *ret)
 {
-	return get(&answer, f, ret, sizeof(*ret));
+	return wire_get(&answer, f, ret, sizeof(*ret));
 }
 
 int pcore_wire_get_node(const struct pcore_wire_frame *f, struct pcore_wire_node *ret)
 {
-	return get(&node, f, ret, sizeof(*ret));
+	return wire_get(&node, f, ret, sizeof(*ret));
 }
 
 /* The number of an environment or a template. */
@@ -540,37 +511,37 @@ static bool is_number(const struct pcore_wire_frame *f)
 
 int pcore_wire_get_env(const struct pcore_wire_frame *f, struct pcore_wire_env *ret)
 {
-	return is_number(f) ? get(&env, f, ret, sizeof(*ret)) : -EPROTO;
+	return is_number(f) ? wire_get(&wire_env, f, ret, sizeof(*ret)) : -EPROTO;
 }
 
 int pcore_wire_get_template(const struct pcore_wire_frame *f, struct pcore_wire_template *ret)
 {
-	return is_number(f) ? get(&template, f, ret, sizeof(*ret)) : -EPROTO;
+	return is_number(f) ? wire_get(&wire_template, f, ret, sizeof(*ret)) : -EPROTO;
 }
 
 int pcore_wire_get_shutdown(const struct pcore_wire_frame *f, struct pcore_wire_shutdown *ret)
 {
-	return get(&shutdown, f, ret, sizeof(*ret));
+	return wire_get(&shutdown, f, ret, sizeof(*ret));
 }
 
 int pcore_wire_get_control(const struct pcore_wire_frame *f, struct pcore_wire_control *ret)
 {
-	return get(&control, f, ret, sizeof(*ret));
+	return wire_get(&control, f, ret, sizeof(*ret));
 }
 
 int pcore_wire_get_worker(const struct pcore_wire_frame *f, struct pcore_wire_worker *ret)
 {
-	return get(&worker, f, ret, sizeof(*ret));
+	return wire_get(&worker, f, ret, sizeof(*ret));
 }
 
 int pcore_wire_get_status(const struct pcore_wire_frame *f, struct pcore_wire_status *ret)
 {
-	return get(&status, f, ret, sizeof(*ret));
+	return wire_get(&status, f, ret, sizeof(*ret));
 }
 
 int pcore_wire_add_resource(struct pcore_buf *b, const struct pcore_wire_resource *m)
 {
-	return add_element(b, &resource, m);
+	return add_element(b, &wire_resource, m);
 }
 
 int pcore_wire_add_job(struct pcore_buf *b, const struct pcore_wire_job *m)
@@ -580,7 +551,7 @@ int pcore_wire_add_job(struct pcore_buf *b, const struct pcore_wire_job *m)
 
 bool pcore_wire_next_resource(struct pcore_wire_list *list, struct pcore_wire_resource *ret)
 {
-	return next_element(&resource, list, ret, sizeof(*ret));
+	return next_element(&wire_resource, list, ret, sizeof(*ret));
 }
 
 bool pcore_wire_next_job(struct pcore_wire_list *list, struct pcore_wire_job *ret)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "libcore/cluster/wire.h"
+#include "libcore/cluster/wire_client.h"
 
 #define WIRE_TIME_MAX ((uint64_t)INT64_MAX)
 
@@ -166,5 +166,76 @@ static inline int take_back(struct writer *w)
 size_t wire_words_len(const struct pcore_wire_words *w);
 size_t wire_words_count(const struct pcore_wire_words *w);
 void wire_put_words(struct writer *w, const struct pcore_wire_words *words);
+
+/* ---- messages of fields ---- */
+
+enum kind { NUMBER, SIGNED, TEXT, WORDS, BYTES, LIST, ARGV };
+
+struct message;
+
+/* Of a number the range; of a text and of bytes that of its length, of words of their number. The tag is the place in the
+ * table, from 1. */
+struct field {
+	size_t offset;
+	enum kind kind;
+	uint64_t max;
+	int64_t min;
+	const struct message *element; /* of a list */
+	size_t unit;		       /* of bytes: what their length is a multiple of */
+};
+
+/* has is the first member of every struct. */
+struct message {
+	const struct field *fields;
+	size_t n;
+	uint64_t required;
+	bool (*check)(const void *m); /* what the fields do not say by themselves, or NULL */
+};
+
+/* Any of them: what a table reads into. */
+union fields {
+	uint64_t has;
+	struct pcore_wire_answer answer;
+	struct pcore_wire_node node;
+	struct pcore_wire_resource resource;
+	struct pcore_wire_env env;
+	struct pcore_wire_template template;
+	struct pcore_wire_shutdown shutdown;
+	struct pcore_wire_control control;
+	struct pcore_wire_worker worker;
+	struct pcore_wire_status status;
+	struct pcore_wire_job job;
+	struct pcore_wire_submit submit;
+	struct pcore_wire_watch watch;
+	struct pcore_wire_about about;
+	struct pcore_wire_submitted submitted;
+	struct pcore_wire_number number;
+	struct pcore_wire_cancel cancel;
+	struct pcore_wire_submission submission;
+	struct pcore_wire_member member;
+	struct pcore_wire_total total;
+	struct pcore_wire_why why;
+};
+
+#define FIELDS(name, need, checked) \
+	static const struct message name = { name##_fields, ARRAY_SIZE(name##_fields), need, checked }
+#define SHARED_FIELDS(name, need, checked) \
+	const struct message wire_##name = { name##_fields, ARRAY_SIZE(name##_fields), need, checked }
+#define REQUIRED(first, last) ((UINT64_C(2) << (last)) - (UINT64_C(1) << (first)))
+
+/* Those that are in others. */
+extern const struct message wire_env, wire_template, wire_resource;
+
+/* Is each word "K=V"? */
+bool wire_are_pairs(struct pcore_wire_words w);
+
+/* Read the fields of a message; those that are not there are zero. 0, -EPROTO. */
+int wire_read_fields(const struct message *m, const char *data, size_t len, union fields *ret);
+
+/* The same from a frame into one of the structs, of that size. */
+int wire_get(const struct message *m, const struct pcore_wire_frame *f, void *ret, size_t size);
+
+/* Append a body: as pcore_wire_put_*(). */
+int wire_put(struct pcore_buf *b, enum pcore_wire_type type, const struct message *m, const void *msg);
 
 #endif

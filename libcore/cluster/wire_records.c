@@ -51,7 +51,7 @@ static void get_retracted(struct cursor *c, struct cursor *rest, void *ret)
 
 	(void)rest;
 	get_ref(c, r);
-	r->how = take_u8(c, 1);
+	r->how = take_u8(c, PCORE_WIRE_RETRACTED_HOWS - 1);
 	r->signal = 0;
 	(void)take(c, 3);
 }
@@ -81,7 +81,7 @@ static void get_started(struct cursor *c, struct cursor *rest, void *ret)
 	r->attempt = take_u32(c);
 	r->slot = take_u32(c);
 	r->pid = take_u32(c);
-	(void)take_u32(c);
+	r->node = take_u32(c);
 	r->start_ns = take_time(c);
 	c->bad |= r->pid > WIRE_PID_MAX;
 }
@@ -179,6 +179,10 @@ static void get_done(struct cursor *c, struct cursor *rest, void *ret)
 	r->input = take_u64(c);
 	r->error = take_u32(c);
 	where = wire_take_words(rest, take_u32(c));
+	r->node = take_u32(c);
+	r->reason = take_u8(c, PCORE_WIRE_REASONS - 1);
+	(void)take(c, 1);
+	r->tries = take_u16(c);
 	c->bad |= rest->bad || where.n != (r->error ? 2 : 0);
 	c->bad |= r->error > ERRNO_MAX || r->pid > WIRE_PID_MAX || !wire_is_exit(r->code, r->status);
 	c->bad |= (r->flags & ~(uint32_t)PCORE_WIRE_DONE_ALL) != 0;
@@ -201,7 +205,7 @@ static const struct record_kind {
 	get_record *get;
 } kinds[] = {
 	{ PCORE_WIRE_ASSIGN_N, 56, get_assign },
-	{ PCORE_WIRE_DONE_N, 184, get_done },
+	{ PCORE_WIRE_DONE_N, 192, get_done },
 	{ PCORE_WIRE_STARTED_N, 32, get_started },
 	{ PCORE_WIRE_ACK_N, 16, get_plain },
 	{ PCORE_WIRE_CREDIT_N, 32, get_credit },
@@ -401,7 +405,7 @@ int pcore_wire_add_started(struct pcore_wire_out *o, const struct pcore_wire_sta
 	put_u32(&w, r->attempt);
 	put_u32(&w, r->slot);
 	put_u32(&w, r->pid);
-	put_u32(&w, 0);
+	put_u32(&w, r->node);
 	put_time(&w, r->start_ns);
 	return end_record(o, &w, 0);
 }
@@ -504,6 +508,10 @@ int pcore_wire_add_done(struct pcore_wire_out *o, const struct pcore_wire_done *
 	put_u64(&w, r->input);
 	put_u32(&w, r->error);
 	put_u32(&w, extra);
+	put_u32(&w, r->node);
+	put_u8(&w, (uint8_t)r->reason);
+	put_u8(&w, 0);
+	put_u16(&w, r->tries);
 	if (r->error)
 		wire_put_words(&w, &where);
 	return end_record(o, &w, extra);

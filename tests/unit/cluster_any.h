@@ -14,6 +14,8 @@ static const enum pcore_wire_type any_types[] = {
 	PCORE_WIRE_WORKER, PCORE_WIRE_STATUS, PCORE_WIRE_ANSWER, PCORE_WIRE_ENV, PCORE_WIRE_TEMPLATE, PCORE_WIRE_ENV_DROP,
 	PCORE_WIRE_TEMPLATE_DROP, PCORE_WIRE_ASSIGN_N, PCORE_WIRE_INPUT, PCORE_WIRE_CANCEL_N, PCORE_WIRE_RETRACT_N, PCORE_WIRE_ACK_N,
 	PCORE_WIRE_DRAIN, PCORE_WIRE_SHUTDOWN, PCORE_WIRE_CREDIT_N, PCORE_WIRE_STATUS_GET, PCORE_WIRE_CONTROL,
+	PCORE_WIRE_SUBMIT, PCORE_WIRE_WATCH, PCORE_WIRE_CANCEL, PCORE_WIRE_LIST, PCORE_WIRE_NODES, PCORE_WIRE_EXPLAIN, PCORE_WIRE_FORGET,
+	PCORE_WIRE_SUBMITTED, PCORE_WIRE_SUBMISSION, PCORE_WIRE_MEMBER, PCORE_WIRE_TOTAL, PCORE_WIRE_WHY, PCORE_WIRE_NODE_NUMBER,
 };
 
 /* Take a list apart and put it together again. */
@@ -41,6 +43,58 @@ static inline void any_template(struct pcore_wire_template t)
 	pcore_buf_done(&parts);
 }
 
+#define ANY(kind)                                                        \
+	do {                                                             \
+		r = pcore_wire_get_##kind(f, &u.kind);                   \
+		if (r == 0)                                              \
+			assert(pcore_wire_put_##kind(again, &u.kind) == 0); \
+		return r;                                                \
+	} while (0)
+
+/* Of those between a client and a scheduler. */
+static inline int any_client_fields(const struct pcore_wire_frame *f, struct pcore_buf *again)
+{
+	union {
+		struct pcore_wire_submit submit;
+		struct pcore_wire_watch watch;
+		struct pcore_wire_cancel cancel;
+		struct pcore_wire_about about;
+		struct pcore_wire_submitted submitted;
+		struct pcore_wire_submission submission;
+		struct pcore_wire_member member;
+		struct pcore_wire_total total;
+		struct pcore_wire_why why;
+		struct pcore_wire_number number;
+	} u;
+	int r;
+
+	switch ((int)f->type) {
+	case PCORE_WIRE_SUBMIT: ANY(submit);
+	case PCORE_WIRE_WATCH: ANY(watch);
+	case PCORE_WIRE_CANCEL: ANY(cancel);
+	case PCORE_WIRE_LIST:
+	case PCORE_WIRE_EXPLAIN:
+	case PCORE_WIRE_FORGET:
+		r = pcore_wire_get_about(f, &u.about);
+		if (r == 0)
+			assert(pcore_wire_put_about(again, f->type, &u.about) == 0);
+		return r;
+	case PCORE_WIRE_SUBMITTED: ANY(submitted);
+	case PCORE_WIRE_SUBMISSION: ANY(submission);
+	case PCORE_WIRE_TOTAL: ANY(total);
+	case PCORE_WIRE_WHY: ANY(why);
+	case PCORE_WIRE_NODE_NUMBER: ANY(number);
+	case PCORE_WIRE_MEMBER:
+		r = pcore_wire_get_member(f, &u.member);
+		if (r == 0) {
+			assert(pcore_wire_put_member(again, &u.member) == 0);
+			ANY_LIST(resource, u.member.resources);
+		}
+		return r;
+	default: return pcore_wire_get_nothing(f);
+	}
+}
+
 /* Read the body, and append to again what is written for what was read: 0, or -EPROTO. */
 static inline int any_fields(const struct pcore_wire_frame *f, struct pcore_buf *again)
 {
@@ -56,14 +110,6 @@ static inline int any_fields(const struct pcore_wire_frame *f, struct pcore_buf 
 		struct pcore_wire_chunk chunk;
 	} u;
 	int r;
-
-#define ANY(kind)                                                        \
-	do {                                                             \
-		r = pcore_wire_get_##kind(f, &u.kind);                   \
-		if (r == 0)                                              \
-			assert(pcore_wire_put_##kind(again, &u.kind) == 0); \
-		return r;                                                \
-	} while (0)
 
 	switch ((int)f->type) {
 	case PCORE_WIRE_NODE:
@@ -94,7 +140,7 @@ static inline int any_fields(const struct pcore_wire_frame *f, struct pcore_buf 
 	case PCORE_WIRE_CONTROL: ANY(control);
 	case PCORE_WIRE_OUTPUT:
 	case PCORE_WIRE_INPUT: ANY(chunk);
-	default: return pcore_wire_get_nothing(f);
+	default: return any_client_fields(f, again);
 	}
 }
 

@@ -8,230 +8,7 @@
 #include <sys/resource.h>
 
 #include "tests/unit/cluster_any.h"
-#include "tests/unit/support.h"
-
-static char *const none[] = { NULL };
-
-/* ---- one of each ---- */
-
-static struct pcore_wire_words words_of(char *const *list)
-{
-	return (struct pcore_wire_words){ .list = list };
-}
-
-static struct pcore_wire_bytes bytes_of(const struct pcore_buf *b)
-{
-	return (struct pcore_wire_bytes){ b->data, b->len };
-}
-
-static void add_text(struct pcore_buf *b, const char *text)
-{
-	struct pcore_wire_piece p = { .kind = PCORE_WIRE_TEXT, .n = (uint32_t)strlen(text), .text = text };
-
-	assert_int_equal(pcore_wire_add_piece(b, &p), 0);
-}
-
-static void add_piece(struct pcore_buf *b, enum pcore_wire_piece_kind kind, uint32_t n)
-{
-	struct pcore_wire_piece p = { .kind = kind, .n = n };
-
-	assert_int_equal(pcore_wire_add_piece(b, &p), 0);
-}
-
-static void put_resources(struct pcore_buf *b, struct pcore_wire_list *ret)
-{
-	static char *const ids[] = { (char *)"GPU-1", (char *)"GPU-2", NULL };
-	struct pcore_wire_resource gpu = { .has = PCORE_WIRE_HAS(PCORE_WIRE_RESOURCE_IDS), .name = "gpu", .count = 2,
-		.ids = words_of(ids) };
-	struct pcore_wire_resource scratch = { .name = "scratch", .count = 1000000 };
-
-	assert_int_equal(pcore_wire_add_resource(b, &gpu), 0);
-	assert_int_equal(pcore_wire_add_resource(b, &scratch), 0);
-	*ret = (struct pcore_wire_list){ .data = b->data, .len = b->len, .n = 2 };
-}
-
-static int put_node(struct pcore_buf *b)
-{
-	static char *const labels[] = { (char *)"disk=ssd", (char *)"zone=", NULL };
-	struct pcore_wire_node m = { .has = UINT64_MAX, .name = "n1", .instance = UINT64_MAX, .state = PCORE_WIRE_DRAINING, .cpus = 4,
-		.memory = UINT64_C(1) << 40, .slots = 4, .prefetch = 64, .software = "0.1.0", .labels = words_of(labels) };
-	struct pcore_buf list = PCORE_BUF_INIT(0);
-	int r;
-
-	put_resources(&list, &m.resources);
-	r = pcore_wire_put_node(b, &m);
-	pcore_buf_done(&list);
-	return r;
-}
-
-static int put_status(struct pcore_buf *b)
-{
-	static char *const argv[] = { (char *)"sleep", (char *)"1", NULL };
-	struct pcore_wire_job job = { .has = PCORE_WIRE_HAS(PCORE_WIRE_JOB_ARGV), .job = 7, .attempt = 1, .seq = 3, .pid = 4711,
-		.start_ns = 5, .argv = words_of(argv) };
-	struct pcore_wire_status m = { .has = UINT64_MAX, .name = "n1", .software = "0.1.0", .state = PCORE_WIRE_STOPPED,
-		.start_ns = 1, .cpus = 2, .cpus_here = 4, .memory = 3, .queued = 5, .running = 1, .succeeded = 6, .failed = 7,
-		.cpu_ns = INT64_MAX, .scheduler = "unix:/run/s" };
-	struct pcore_buf list = PCORE_BUF_INIT(0);
-	int r;
-
-	assert_int_equal(pcore_wire_add_job(&list, &job), 0);
-	m.jobs = (struct pcore_wire_list){ .data = list.data, .len = list.len, .n = 1 };
-	r = pcore_wire_put_status(b, &m);
-	pcore_buf_done(&list);
-	return r;
-}
-
-static int put_env(struct pcore_buf *b)
-{
-	static char *const unset[] = { (char *)"TERM", NULL };
-	static char *const vars[] = { (char *)"A=1", (char *)"B=", (char *)"C=x=y", NULL };
-	struct pcore_wire_env m = { .has = UINT64_MAX, .node_base = 1, .unset = words_of(unset), .vars = words_of(vars) };
-
-	return pcore_wire_put_env(b, &m);
-}
-
-static void put_arrays(struct pcore_buf *argv, struct pcore_buf *limits, struct pcore_buf *groups)
-{
-	const struct pcore_wire_limit one = { RLIMIT_NOFILE, 64, 128 }, two = { RLIMIT_CORE, UINT64_MAX, UINT64_MAX };
-
-	add_text(argv, "sh");
-	add_piece(argv, PCORE_WIRE_END, 0);
-	add_piece(argv, PCORE_WIRE_END, 0); /* an empty word */
-	add_text(argv, "out/");
-	add_piece(argv, PCORE_WIRE_ARG, 0);
-	add_piece(argv, PCORE_WIRE_SEQ, 0);
-	add_piece(argv, PCORE_WIRE_SLOT, 0);
-	add_piece(argv, PCORE_WIRE_END, 0);
-	add_piece(argv, PCORE_WIRE_SPREAD, 1);
-	add_piece(argv, PCORE_WIRE_END, 0);
-	assert_int_equal(pcore_wire_add_limit(limits, &one), 0);
-	assert_int_equal(pcore_wire_add_limit(limits, &two), 0);
-	assert_int_equal(pcore_wire_add_u32(groups, 0), 0);
-	assert_int_equal(pcore_wire_add_u32(groups, 100), 0);
-}
-
-static int put_template(struct pcore_buf *b)
-{
-	static char *const ro[] = { (char *)"/usr", NULL };
-	struct pcore_buf argv = PCORE_BUF_INIT(0), limits = PCORE_BUF_INIT(0), groups = PCORE_BUF_INIT(0), list = PCORE_BUF_INIT(0);
-	struct pcore_wire_template m = { .has = UINT64_MAX, .env = 1, .file = "/bin/sh", .dir = "/tmp", .umask = 022, .affinity = { "\3\1", 2 },
-		.nice = -20, .sched_policy = 3, .sched_priority = 99, .ioprio = 3 << 13, .oom_adj = -1000, .uid = 1, .gid = 2,
-		.timeout = 3, .kill_after = INT64_MAX, .linger = 0, .signal = SIGTERM, .flags = PCORE_WIRE_T_FLAGS_ALL, .sandbox = 2,
-		.sandbox_flags = PCORE_WIRE_SANDBOX_ALL, .ro = words_of(ro), .rw = words_of(none), .drop_caps = UINT64_MAX, .keep_caps = 1,
-		.memory_max = 1, .tasks_max = 2, .cpu_max = 150, .io_weight = 10000, .max_output = 5, .pipe_size = 6, .cpus = 7,
-		.memory = 8, .form = 1, .lines = 9, .until = { "end", 3 }, .init = { "a\0b", 3 }, .window = 10, .items_max = 11,
-		.idle_timeout = INT64_MAX, .answer_timeout = 12, .slow_after = 13 };
-	int r;
-
-	put_arrays(&argv, &limits, &groups);
-	put_resources(&list, &m.resources);
-	m.argv = (struct pcore_wire_argv){ argv.data, argv.len };
-	m.limits = bytes_of(&limits);
-	m.groups = bytes_of(&groups);
-	r = pcore_wire_put_template(b, &m);
-	pcore_buf_done(&argv);
-	pcore_buf_done(&limits);
-	pcore_buf_done(&groups);
-	pcore_buf_done(&list);
-	return r;
-}
-
-static const struct pcore_wire_assign an_assign = { .job = INT64_MAX, .attempt = UINT32_MAX, .template = 7, .seq = 8, .timeout = 9,
-	.tries = 2, .priority = -5, .flags = PCORE_WIRE_STREAM, .ids = { "\1\0\0\1", 4 }, .args = { "a\0\0b c", 7, 3, NULL },
-	.input = { "x\0y", 3 } };
-
-static const struct pcore_wire_done a_done = { .job = 1, .attempt = 2, .pid = 3, .slot = 4, .survivors = 5, .start_ns = 6, .wall_ns = 7,
-	.code = CLD_DUMPED, .status = SIGSEGV, .method = 3, .memory_limit = 1, .flags = PCORE_WIRE_DONE_ALL, .user_ns = 8, .system_ns = 9,
-	.maxrss_kib = 10, .minor_faults = 11, .major_faults = 12, .in_blocks = 13, .out_blocks = 14, .vol_switches = 15,
-	.invol_switches = 16, .read_bytes = 17, .write_bytes = 18, .bytes = { 19, 20 }, .sent = { 19, 5 }, .input = 21,
-	.error = EPIPE, .step = "input", .subject = "" };
-
-static int put_record(struct pcore_wire_out *o)
-{
-	const struct pcore_wire_ref ref = { .job = 1, .attempt = 2 }, cancel = { .job = 3, .attempt = 4, .how = PCORE_WIRE_SIGNAL_IT,
-		.signal = SIGTSTP }, retracted = { .job = 5, .attempt = 6, .how = 1 };
-	const struct pcore_wire_credit credit = { .job = 1, .attempt = 2, .stream = PCORE_WIRE_STDIN, .closed = true, .received = 3,
-		.limit = UINT64_MAX };
-	const struct pcore_wire_started started = { .job = 1, .attempt = 2, .slot = 3, .pid = 4, .start_ns = 5 };
-	const struct pcore_wire_adopt adopt = { .job = 1, .attempt = 2, .state = PCORE_WIRE_JOB_DONE, .kept = { 3, 4 }, .bytes = { 5, 4 },
-		.input = 6, .ids = { "\2\0", 2 } };
-
-	switch ((int)o->type) {
-	case PCORE_WIRE_ADOPT_N: return pcore_wire_add_adopt(o, &adopt);
-	case PCORE_WIRE_STARTED_N: return pcore_wire_add_started(o, &started);
-	case PCORE_WIRE_DONE_N: return pcore_wire_add_done(o, &a_done);
-	case PCORE_WIRE_RETRACTED_N: return pcore_wire_add_ref(o, &retracted);
-	case PCORE_WIRE_ASSIGN_N: return pcore_wire_add_assign(o, &an_assign);
-	case PCORE_WIRE_CANCEL_N: return pcore_wire_add_ref(o, &cancel);
-	case PCORE_WIRE_CREDIT_N: return pcore_wire_add_credit(o, &credit);
-	default: return pcore_wire_add_ref(o, &ref);
-	}
-}
-
-static bool has_records(enum pcore_wire_type type)
-{
-	switch ((int)type) {
-	case PCORE_WIRE_ADOPT_N:
-	case PCORE_WIRE_STARTED_N:
-	case PCORE_WIRE_DONE_N:
-	case PCORE_WIRE_RETRACTED_N:
-	case PCORE_WIRE_ASSIGN_N:
-	case PCORE_WIRE_CANCEL_N:
-	case PCORE_WIRE_RETRACT_N:
-	case PCORE_WIRE_ACK_N:
-	case PCORE_WIRE_CREDIT_N: return true;
-	default: return false;
-	}
-}
-
-static bool has_nothing(enum pcore_wire_type type)
-{
-	return type == PCORE_WIRE_ENV_DROP || type == PCORE_WIRE_TEMPLATE_DROP || type == PCORE_WIRE_DRAIN || type == PCORE_WIRE_STATUS_GET;
-}
-
-static bool is_chunk(enum pcore_wire_type type)
-{
-	return type == PCORE_WIRE_OUTPUT || type == PCORE_WIRE_INPUT;
-}
-
-static int put_records(struct pcore_buf *b, enum pcore_wire_type type)
-{
-	struct pcore_wire_out o;
-
-	assert_int_equal(pcore_wire_begin(&o, b, type), 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(put_record(&o), 0);
-	assert_int_equal(pcore_wire_end(&o, type == PCORE_WIRE_ADOPT_N), 3);
-	return 0;
-}
-
-static void put_one(struct pcore_buf *b, enum pcore_wire_type type)
-{
-	const struct pcore_wire_answer answer = { .has = UINT64_MAX, .status = 76, .text = "no" };
-	const struct pcore_wire_worker worker = { .has = UINT64_MAX, .template = 1, .slot = 2, .event = 8, .pid = 3, .job = 4, .attempt = 5,
-		.seq = 6, .code = CLD_KILLED, .status = SIGKILL };
-	const struct pcore_wire_shutdown down = { .how = PCORE_WIRE_KILL_IT };
-	const struct pcore_wire_control control = { .has = UINT64_MAX, .what = PCORE_WIRE_CPUS, .n = -1 };
-	const struct pcore_wire_chunk out = { .attempt = 1, .stream = PCORE_WIRE_STDERR, .offset = 3, .data = "text", .len = 4 };
-	const struct pcore_wire_chunk in = { .attempt = 1, .stream = PCORE_WIRE_STDIN, .last = true, .offset = 3, .data = "text", .len = 4 };
-	int r = 0;
-
-	switch ((int)type) {
-	case PCORE_WIRE_NODE: r = put_node(b); break;
-	case PCORE_WIRE_OUTPUT: r = pcore_wire_put_chunk(b, &out); break;
-	case PCORE_WIRE_INPUT: r = pcore_wire_put_chunk(b, &in); break;
-	case PCORE_WIRE_WORKER: r = pcore_wire_put_worker(b, &worker); break;
-	case PCORE_WIRE_STATUS: r = put_status(b); break;
-	case PCORE_WIRE_ANSWER: r = pcore_wire_put_answer(b, &answer); break;
-	case PCORE_WIRE_ENV: r = put_env(b); break;
-	case PCORE_WIRE_TEMPLATE: r = put_template(b); break;
-	case PCORE_WIRE_SHUTDOWN: r = pcore_wire_put_shutdown(b, &down); break;
-	case PCORE_WIRE_CONTROL: r = pcore_wire_put_control(b, &control); break;
-	default: r = has_records(type) ? put_records(b, type) : 0; break;
-	}
-	assert_int_equal(r, 0);
-}
+#include "tests/unit/cluster_one.h"
 
 static struct pcore_wire_frame frame_of(const struct pcore_buf *b, enum pcore_wire_type type)
 {
@@ -572,6 +349,84 @@ static void what_makes_no_sense_is_not_put(void **state)
 	pcore_buf_done(&b);
 }
 
+/* ---- submits and what asks about them ---- */
+
+#define TAGS(first, last) ((UINT64_C(2) << (last)) - (UINT64_C(1) << (first)))
+
+static void a_submit_has_what_is_of_the_whole_in_its_first_part_alone(void **state)
+{
+	const uint64_t every = TAGS(PCORE_WIRE_SUBMIT_TOKEN, PCORE_WIRE_SUBMIT_ARGS), all = UINT64_MAX;
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+
+	(void)state;
+	assert_int_equal(put_submit(&b, all, 0), 0);
+	assert_int_equal(put_submit(&b, all & ~PCORE_WIRE_HAS(PCORE_WIRE_SUBMIT_ENV), 0), -EINVAL);
+	assert_int_equal(put_submit(&b, all & ~PCORE_WIRE_HAS(PCORE_WIRE_SUBMIT_TEMPLATE), 0), -EINVAL);
+	assert_int_equal(put_submit(&b, every, 1), 0);
+	for (unsigned tag = PCORE_WIRE_SUBMIT_ENV; tag <= PCORE_WIRE_SUBMIT_AT_MOST_ONCE; tag++)
+		assert_int_equal(put_submit(&b, every | PCORE_WIRE_HAS(tag), 1), -EINVAL);
+	assert_int_equal(put_submit(&b, all & ~PCORE_WIRE_HAS(PCORE_WIRE_SUBMIT_ARGS), 0), -EINVAL); /* there are fewer than it says */
+	pcore_buf_done(&b);
+}
+
+static void a_submit_is_looked_at_to_its_ground(void **state)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0), env = PCORE_BUF_INIT(0), template = PCORE_BUF_INIT(0);
+	struct pcore_wire_submit m = { .has = TAGS(PCORE_WIRE_SUBMIT_ENV, PCORE_WIRE_SUBMIT_TEMPLATE), .token = { "0123456789abcdef", 16 },
+		.count = 1 };
+
+	(void)state;
+	assert_int_equal(put_env(&env), 0);
+	assert_int_equal(put_template(&template), 0);
+	m.env = bytes_of(&env);
+	m.template = bytes_of(&template);
+	assert_int_equal(pcore_wire_put_submit(&b, &m), 0);
+	m.env = m.template;
+	assert_int_equal(pcore_wire_put_submit(&b, &m), -EINVAL);
+	m.env = m.template = bytes_of(&env);
+	assert_int_equal(pcore_wire_put_submit(&b, &m), -EINVAL);
+	m.template = bytes_of(&template);
+	m.token.len = 15;
+	assert_int_equal(pcore_wire_put_submit(&b, &m), -EINVAL);
+	m.token.len = 16;
+	m.count = 0;
+	assert_int_equal(pcore_wire_put_submit(&b, &m), -EINVAL);
+	m.has |= PCORE_WIRE_HAS(PCORE_WIRE_SUBMIT_WORDS);
+	m.count = PCORE_WIRE_SUBMIT_MAX;
+	m.words = UINT32_MAX;
+	assert_int_equal(pcore_wire_put_submit(&b, &m), -EINVAL);
+	pcore_buf_done(&b);
+	pcore_buf_done(&env);
+	pcore_buf_done(&template);
+}
+
+static void what_is_asked_about_needs_its_number(void **state)
+{
+	struct pcore_wire_watch watch = { .submission = 1, .from = 3, .to = 2 };
+	struct pcore_wire_cancel cancel = { .submission = 1, .from = 0, .to = 2 };
+	struct pcore_wire_about none_at_all = { .has = 0 }, one = { .has = PCORE_WIRE_HAS(PCORE_WIRE_ABOUT_SUBMISSION), .submission = 1 };
+	const struct pcore_wire_number number = { .name = "n" };
+	struct pcore_wire_number got;
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct pcore_wire_frame f;
+
+	(void)state;
+	assert_int_equal(pcore_wire_put_watch(&b, &watch), -EINVAL);
+	assert_int_equal(pcore_wire_put_cancel(&b, &cancel), -EINVAL);
+	assert_int_equal(pcore_wire_put_about(&b, PCORE_WIRE_FORGET, &none_at_all), -EINVAL);
+	assert_int_equal(pcore_wire_put_about(&b, PCORE_WIRE_EXPLAIN, &one), -EINVAL);
+	assert_int_equal(pcore_wire_put_about(&b, PCORE_WIRE_LIST, &none_at_all), 0);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(pcore_wire_put_number(&b, &number), 0);
+	f = frame_of(&b, PCORE_WIRE_NODE_NUMBER);
+	assert_int_equal(pcore_wire_get_number(&f, &got), 0);
+	f.id = 0;
+	assert_int_equal(pcore_wire_get_number(&f, &got), -EPROTO);
+	f.id = UINT64_C(1) << 32;
+	assert_int_equal(pcore_wire_get_number(&f, &got), -EPROTO);
+	pcore_buf_done(&b);
+}
+
 /* ---- templates ---- */
 
 /* A template that has only these pieces, and what else m says. */
@@ -584,6 +439,24 @@ static int put_template_of(const struct pcore_buf *argv, struct pcore_wire_templ
 	r = pcore_wire_put_template(&b, &m);
 	pcore_buf_done(&b);
 	return r;
+}
+
+static void the_labels_of_a_template_are_conditions(void **state)
+{
+	static const char *const bad[] = { "", "disk", "=ssd", "!=ssd" }, *const good[] = { "a=", "a!=", "a=b!=c", "!a=b" };
+	struct pcore_wire_template m = { .has = PCORE_WIRE_HAS(PCORE_WIRE_T_LABELS) };
+	struct pcore_buf argv = PCORE_BUF_INIT(0);
+
+	(void)state;
+	add_text(&argv, "true");
+	add_piece(&argv, PCORE_WIRE_END, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		m.node_labels = words_of((char *const[]){ (char *)bad[i], NULL });
+		assert_int_equal(put_template_of(&argv, m), -EINVAL);
+		m.node_labels = words_of((char *const[]){ (char *)good[i], NULL });
+		assert_int_equal(put_template_of(&argv, m), 0);
+	}
+	pcore_buf_done(&argv);
 }
 
 static void a_command_has_whole_words(void **state)
@@ -967,6 +840,10 @@ int main(void)
 		TEST(lists_are_looked_at_to_their_ground),
 		TEST(names_are_bounded_and_counts_agree),
 		TEST(what_makes_no_sense_is_not_put),
+		TEST(a_submit_has_what_is_of_the_whole_in_its_first_part_alone),
+		TEST(a_submit_is_looked_at_to_its_ground),
+		TEST(what_is_asked_about_needs_its_number),
+		TEST(the_labels_of_a_template_are_conditions),
 		TEST(a_command_has_whole_words),
 		TEST(what_a_template_says_is_in_range),
 		TEST(numbers_of_templates_have_32_bits),
