@@ -175,7 +175,7 @@ static uint32_t get_u32(const unsigned char *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-int pcore_channel_send(struct pcore_channel *c, const void *data, size_t len, const int *fds, size_t n_fds, int64_t deadline_ns)
+int pcore_channel_send_until(struct pcore_channel *c, const void *data, size_t len, const int *fds, size_t n_fds, int64_t deadline_ns)
 {
 	unsigned char head[HEAD];
 	struct iovec iov[2] = { { head, HEAD }, { (void *)(uintptr_t)data, len } };
@@ -199,7 +199,7 @@ int pcore_channel_send(struct pcore_channel *c, const void *data, size_t len, co
 	return r == 0 ? send_all(c->fd, iov + 1, 1, INT64_MAX) : r;
 }
 
-int pcore_channel_recv(struct pcore_channel *c, struct pcore_buf *buf, size_t max, int *fds, size_t *n_fds, int64_t deadline_ns)
+int pcore_channel_recv_until(struct pcore_channel *c, struct pcore_buf *buf, size_t max, int *fds, size_t *n_fds, int64_t deadline_ns)
 {
 	size_t len, count, have = 0;
 	int r;
@@ -236,7 +236,7 @@ int pcore_channel_recv(struct pcore_channel *c, struct pcore_buf *buf, size_t ma
 	return 1;
 }
 
-int pcore_channel_poll(struct pcore_channel *c, int64_t deadline_ns)
+int pcore_channel_poll_until(struct pcore_channel *c, int64_t deadline_ns)
 {
 	int r = c->head_len == HEAD ? 0 : wait_for(c->fd, POLLIN, deadline_ns);
 
@@ -248,7 +248,7 @@ int pcore_channel_finish(struct pcore_channel *c)
 	return shutdown(c->fd, SHUT_WR) < 0 && errno != ENOTCONN ? -errno : 0;
 }
 
-int pcore_channel_join(struct pcore_channel *c, int64_t deadline_ns)
+int pcore_channel_join_until(struct pcore_channel *c, int64_t deadline_ns)
 {
 	return wait_for(c->fd, 0, deadline_ns); /* POLLHUP needs no asking */
 }
@@ -412,7 +412,7 @@ static int take_end(struct place *p, int64_t deadline_ns)
 	return fd;
 }
 
-int pcore_channel_open(struct pcore_channel **ret, int dfd, const char *name, enum pcore_channel_mode mode, int64_t deadline_ns)
+int pcore_channel_open_at(struct pcore_channel **ret, int dfd, const char *name, enum pcore_channel_mode mode, int64_t deadline_ns)
 {
 	struct place p = { .dir = -EBADF, .lock = -EBADF };
 	int r = open_place(dfd, name, &p), fd;

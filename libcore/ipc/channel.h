@@ -26,7 +26,7 @@ enum { PCORE_CHANNEL_FDS_MAX = 4096 };
 
 /* Open an end and wait for the other one. -EBUSY: both ends are taken; -EAGAIN (deadline 0), -ETIMEDOUT: nobody came;
  * -EPERM: the file or the other end is another user's; -errno. */
-int pcore_channel_open(struct pcore_channel **ret, int dfd, const char *name, enum pcore_channel_mode mode, int64_t deadline_ns);
+int pcore_channel_open_at(struct pcore_channel **ret, int dfd, const char *name, enum pcore_channel_mode mode, int64_t deadline_ns);
 
 /* Both ends, without a name. 0 or -errno. */
 int pcore_channel_pair(struct pcore_channel *ret[2]);
@@ -36,25 +36,25 @@ void pcore_channel_free(struct pcore_channel *c); /* NULL is fine */
 /* Send a message, and descriptors, which stay ours. 0; -EPERM: this end only receives; -EPIPE: the other end is gone or
  * only sends; -EBADF: one of the descriptors is not open (nothing was sent); -EMSGSIZE: 4 GiB or more, or too many
  * descriptors; -EAGAIN, -ETIMEDOUT. */
-int pcore_channel_send(struct pcore_channel *c, const void *data, size_t len, const int *fds, size_t n_fds, int64_t deadline_ns);
+int pcore_channel_send_until(struct pcore_channel *c, const void *data, size_t len, const int *fds, size_t n_fds, int64_t deadline_ns);
 
 /* Append a message to buf. 1: there is one; 0: the other end is closed and all was received; -EBADMSG: it closed in the
  * middle of a message; -EMSGSIZE: the message is longer than max or has more descriptors than *n_fds: it is kept, and comes
  * again; -EPERM: this end only sends; -EAGAIN, -ETIMEDOUT, -ENOMEM, -errno. fds: room for *n_fds descriptors (NULL: none),
  * close-on-exec and ours from now on; *n_fds becomes their number. */
-int pcore_channel_recv(struct pcore_channel *c, struct pcore_buf *buf, size_t max, int *fds, size_t *n_fds, int64_t deadline_ns);
+int pcore_channel_recv_until(struct pcore_channel *c, struct pcore_buf *buf, size_t max, int *fds, size_t *n_fds, int64_t deadline_ns);
 
 /* 1 when a message or the end can be received; -EAGAIN, -ETIMEDOUT. */
-int pcore_channel_poll(struct pcore_channel *c, int64_t deadline_ns);
+int pcore_channel_poll_until(struct pcore_channel *c, int64_t deadline_ns);
 
 /* Nothing more will be sent: the other end sees the end when it has received all. */
 int pcore_channel_finish(struct pcore_channel *c);
 
 /* Wait until nothing can be sent in either direction: the other end is closed, or both ends have finished. 0, -EAGAIN,
  * -ETIMEDOUT. */
-int pcore_channel_join(struct pcore_channel *c, int64_t deadline_ns);
+int pcore_channel_join_until(struct pcore_channel *c, int64_t deadline_ns);
 
-/* For a loop's poll: readable when pcore_channel_poll() would not wait. */
+/* For a loop's poll: readable when pcore_channel_poll_until() would not wait. */
 int pcore_channel_fd(const struct pcore_channel *c);
 
 #endif

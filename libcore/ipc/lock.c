@@ -215,7 +215,7 @@ static int acquire_semaphore(struct pcore_lock *l, unsigned n, int64_t deadline_
 	return r;
 }
 
-int pcore_lock_acquire(struct pcore_lock *l, bool shared, unsigned n, int64_t deadline_ns)
+int pcore_lock_acquire_until(struct pcore_lock *l, bool shared, unsigned n, int64_t deadline_ns)
 {
 	struct wait whole = { .fd = l->fd, .whole = true, .operation = shared ? LOCK_SH : LOCK_EX };
 	int64_t ticket = 0;
@@ -263,7 +263,7 @@ static int open_lock_file(enum pcore_lock_kind kind, int dfd, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int pcore_lock_open(struct pcore_lock **ret, enum pcore_lock_kind kind, int dfd, const char *path)
+int pcore_lock_open_at(struct pcore_lock **ret, enum pcore_lock_kind kind, int dfd, const char *path)
 {
 	struct pcore_lock *l = calloc(1, sizeof(*l));
 

@@ -37,7 +37,7 @@ static int find_key(struct durable *d, const struct pcore_item *item, uint32_t h
 
 static int may_put(struct durable *d, const struct put *p, const struct pcore_item *item, uint32_t hash, uint32_t *ret_old)
 {
-	const struct pcore_queue_spec *spec = &d->meta.spec;
+	const struct pcore_queue_config *spec = &d->meta.spec;
 	uint64_t bytes = (uint64_t)item->len + item->key_len;
 	int r;
 
@@ -383,7 +383,7 @@ static void durable_cancel(struct pcore_queue *q, _Atomic bool *stop)
 	pcore_gate_wake_all(&durable_of(q)->h->gate[DQ_POLL], 1);
 }
 
-static int durable_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
+static int durable_stat(struct pcore_queue *q, struct pcore_queue_state *ret)
 {
 	static const char *const durability[] = { [PCORE_QUEUE_ALWAYS] = "always", [PCORE_QUEUE_INTERVAL] = "interval",
 		[PCORE_QUEUE_NONE] = "unsynced" };
@@ -394,7 +394,7 @@ static int durable_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
 	if (r < 0)
 		return r;
 	dq_mature(d);
-	*ret = (struct pcore_queue_stat){
+	*ret = (struct pcore_queue_state){
 		.spec = d->meta.spec,
 		.ready = h->n_ready,
 		.leased = h->n_leased,

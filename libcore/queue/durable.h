@@ -49,7 +49,7 @@ static inline uint64_t dq_record_size(uint64_t len)
 }
 
 struct dq_meta {
-	struct pcore_queue_spec spec;
+	struct pcore_queue_config spec;
 	int64_t created_ns; /* realtime */
 };
 

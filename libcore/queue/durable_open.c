@@ -150,9 +150,9 @@ int pcore_queue_durable_open(struct pcore_queue **ret, int dfd, const char *name
 /* ---- create ---- */
 
 /* What the limits mean when all is said. -EINVAL: they contradict each other. */
-static int complete(const struct pcore_queue_spec *spec, struct dq_meta *ret)
+static int complete(const struct pcore_queue_config *spec, struct dq_meta *ret)
 {
-	struct pcore_queue_spec *s = &ret->spec;
+	struct pcore_queue_config *s = &ret->spec;
 
 	*ret = (struct dq_meta){ .spec = *spec, .created_ns = pcore_clock_ns(CLOCK_REALTIME) };
 	if (!s->max_item)
@@ -252,7 +252,7 @@ static int sync_name(int dfd, const char *name)
 }
 
 /* Made under another name: nobody sees it half made. A rename replaces no directory that is not empty. */
-int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_queue_spec *spec)
+int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_queue_config *spec)
 {
 	char path[PATH_MAX];
 	struct dq_meta meta;
@@ -312,7 +312,7 @@ static int complete_salvaged(int dfd, const char *name)
 	if (r == 0)
 		r = pcore_store_each(s, 1, is_any_meta, &meta, NULL);
 	if (r == 0) {
-		r = complete(&(struct pcore_queue_spec){ .order = PCORE_FIFO }, &meta);
+		r = complete(&(struct pcore_queue_config){ .order = PCORE_FIFO }, &meta);
 		assert(r == 0);
 		r = put_meta(s, &meta);
 	}
@@ -323,7 +323,7 @@ static int complete_salvaged(int dfd, const char *name)
 int pcore_queue_repair(int from_dfd, const char *from, int to_dfd, const char *to, struct pcore_queue_repaired *ret)
 {
 	struct pcore_store_salvaged s;
-	struct pcore_queue_stat stat;
+	struct pcore_queue_state stat;
 	struct pcore_queue *q = NULL;
 	int r = pcore_store_salvage(from_dfd, from, to_dfd, to, &s);
 
@@ -333,7 +333,7 @@ int pcore_queue_repair(int from_dfd, const char *from, int to_dfd, const char *t
 	if (r == 0)
 		r = pcore_queue_durable_open(&q, to_dfd, to);
 	if (r == 0)
-		r = pcore_queue_stat(q, &stat);
+		r = pcore_queue_state(q, &stat);
 	pcore_queue_free(q);
 	if (r < 0) {
 		(void)remove_directory(to_dfd, to);

@@ -96,7 +96,7 @@ static void memory_cancel(struct pcore_queue *q, _Atomic bool *stop)
 	pcore_ring_cancel(ring_of(q), stop);
 }
 
-static int memory_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
+static int memory_stat(struct pcore_queue *q, struct pcore_queue_state *ret)
 {
 	struct pcore_ring_stat s;
 	int r = pcore_ring_stat(ring_of(q), &s);
@@ -104,7 +104,7 @@ static int memory_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
 	if (r < 0)
 		return r;
 
-	*ret = (struct pcore_queue_stat){
+	*ret = (struct pcore_queue_state){
 		.spec = { s.spec.order, s.spec.max_bytes, s.spec.max_items, s.spec.max_item },
 		.ready = s.ready,
 		.leased = s.leased,
@@ -143,7 +143,7 @@ static const struct pcore_queue_ops memory_ops = {
 	.stat = memory_stat,
 };
 
-int pcore_queue_memory_create(int dfd, const char *name, const struct pcore_queue_spec *spec)
+int pcore_queue_memory_create(int dfd, const char *name, const struct pcore_queue_config *spec)
 {
 	struct pcore_ring_spec s = { spec->order, spec->max_bytes, spec->max_items, spec->max_item };
 

@@ -25,7 +25,7 @@ struct pcore_queue_ops {
 	int (*join)(struct pcore_queue *q, int64_t deadline_ns);
 	int (*poll)(struct pcore_queue *q, const _Atomic bool *stop, int64_t deadline_ns);
 	void (*cancel)(struct pcore_queue *q, _Atomic bool *stop);
-	int (*stat)(struct pcore_queue *q, struct pcore_queue_stat *ret);
+	int (*stat)(struct pcore_queue *q, struct pcore_queue_state *ret);
 	void (*found)(const struct pcore_queue *q, struct pcore_queue_found *ret); /* NULL: nothing ever */
 };
 
@@ -34,10 +34,10 @@ struct pcore_queue {
 	const struct pcore_queue_ops *ops;
 };
 
-int pcore_queue_memory_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
+int pcore_queue_memory_create(int dfd, const char *name, const struct pcore_queue_config *spec);
 int pcore_queue_memory_open(struct pcore_queue **ret, int dfd, const char *name);
 
-int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
+int pcore_queue_durable_create(int dfd, const char *name, const struct pcore_queue_config *spec);
 int pcore_queue_durable_open(struct pcore_queue **ret, int dfd, const char *name);
 int pcore_queue_durable_remove(int dfd, const char *name);
 

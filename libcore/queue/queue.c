@@ -15,7 +15,7 @@ static bool is_directory(int dfd, const char *name)
 	return fstatat(dfd, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
-int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec *spec)
+int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_config *spec)
 {
 	return spec->durable ? pcore_queue_durable_create(dfd, name, spec) : pcore_queue_memory_create(dfd, name, spec);
 }
@@ -28,7 +28,7 @@ static int open_there(struct pcore_queue **ret, int dfd, const char *name)
 	return r == -EBADMSG && is_directory(dfd, name) ? pcore_queue_durable_open(ret, dfd, name) : r;
 }
 
-int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec)
+int pcore_queue_open_at(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_config *spec)
 {
 	int r = open_there(ret, dfd, name);
 
@@ -64,7 +64,7 @@ static int remove_memory(int dfd, const char *name)
 	return r;
 }
 
-int pcore_queue_remove(int dfd, const char *name)
+int pcore_queue_remove_at(int dfd, const char *name)
 {
 	return is_directory(dfd, name) ? pcore_queue_durable_remove(dfd, name) : remove_memory(dfd, name);
 }
@@ -76,7 +76,7 @@ void pcore_queue_found(const struct pcore_queue *q, struct pcore_queue_found *re
 		q->ops->found(q, ret);
 }
 
-int pcore_queue_put(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns)
+int pcore_queue_put_until(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns)
 {
 	return q->ops->put(q, items, n, replace, deadline_ns);
 }
@@ -92,20 +92,20 @@ int pcore_queue_put_all(struct pcore_queue *q, struct pcore_item *items, size_t 
 
 	*ret_done = 0;
 	while (*ret_done < n && r >= 0) {
-		r = pcore_queue_put(q, items + *ret_done, n - *ret_done, replace, pcore_queue_deadline(wait_ns));
+		r = pcore_queue_put_until(q, items + *ret_done, n - *ret_done, replace, pcore_queue_deadline(wait_ns));
 		if (r > 0)
 			*ret_done += (size_t)r;
 	}
 	return r < 0 ? r : 0;
 }
 
-int pcore_queue_get(struct pcore_queue *q, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
+int pcore_queue_get_until(struct pcore_queue *q, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
 	int64_t deadline_ns)
 {
 	return q->ops->get(q, items, n, how, buf, deadline_ns);
 }
 
-int pcore_queue_peek(struct pcore_queue *q, struct pcore_item *item, struct pcore_buf *buf)
+int pcore_queue_peek_into(struct pcore_queue *q, struct pcore_item *item, struct pcore_buf *buf)
 {
 	return q->ops->peek(q, item, buf);
 }
@@ -135,7 +135,7 @@ int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const
 	return q->ops->bury(q, id, attempt, reason, len < PCORE_REASON_MAX ? len : PCORE_REASON_MAX);
 }
 
-int pcore_queue_dead(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf)
+int pcore_queue_dead_into(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf)
 {
 	return q->ops->dead(q, after, ret, buf);
 }
@@ -155,17 +155,17 @@ int pcore_queue_close(struct pcore_queue *q, bool drop)
 	return q->ops->close(q, drop);
 }
 
-int pcore_queue_join(struct pcore_queue *q, int64_t deadline_ns)
+int pcore_queue_join_until(struct pcore_queue *q, int64_t deadline_ns)
 {
 	return q->ops->join(q, deadline_ns);
 }
 
-int pcore_queue_poll(struct pcore_queue *q, int64_t deadline_ns)
+int pcore_queue_poll_until(struct pcore_queue *q, int64_t deadline_ns)
 {
 	return q->ops->poll(q, NULL, deadline_ns);
 }
 
-int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
+int pcore_queue_state(struct pcore_queue *q, struct pcore_queue_state *ret)
 {
 	return q->ops->stat(q, ret);
 }

@@ -39,7 +39,7 @@ struct pcore_queue;
 enum pcore_queue_sync { PCORE_QUEUE_ALWAYS, PCORE_QUEUE_INTERVAL, PCORE_QUEUE_NONE };
 
 /* 0 takes the default; a memory queue's are ring.h's, a durable one has no limit but max_item, 64 MiB. */
-struct pcore_queue_spec {
+struct pcore_queue_config {
 	enum pcore_order order;
 	uint64_t max_bytes, max_items, max_item;
 	bool durable;
@@ -47,8 +47,8 @@ struct pcore_queue_spec {
 	int64_t interval_ns;
 };
 
-struct pcore_queue_stat {
-	struct pcore_queue_spec spec; /* as it is in force */
+struct pcore_queue_state {
+	struct pcore_queue_config spec; /* as it is in force */
 	uint64_t ready, leased, delayed, dead, bytes;
 	uint64_t puts, gets, acks, returns, recoveries;
 	int64_t age_ns;
@@ -63,17 +63,17 @@ struct pcore_queue_found {
 };
 
 /* Make a queue. -EEXIST, -EINVAL (limits that contradict each other), -ENOSPC, -errno. */
-int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_spec *spec);
+int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_config *spec);
 
 /* Open one; with spec it is made if it is missing. -ENOENT, -EBADMSG (damaged, or no queue), -EPROTONOSUPPORT, -ESTALE
  * (from before a reboot), -errno. */
-int pcore_queue_open(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_spec *spec);
+int pcore_queue_open_at(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_config *spec);
 void pcore_queue_free(struct pcore_queue *q); /* NULL is fine */
 void pcore_queue_found(const struct pcore_queue *q, struct pcore_queue_found *ret); /* by this open */
 
-/* End the queue for everybody who has it open, as a close that drops, and remove its file. As pcore_queue_open(): what is
+/* End the queue for everybody who has it open, as a close that drops, and remove its file. As pcore_queue_open_at(): what is
  * no queue stays. A directory in which there is anything else than a queue's files stays, too: -ENOTEMPTY. */
-int pcore_queue_remove(int dfd, const char *name);
+int pcore_queue_remove_at(int dfd, const char *name);
 
 struct pcore_queue_repaired {
 	uint64_t items;	     /* that the copy holds */
@@ -88,13 +88,13 @@ struct pcore_queue_repaired {
 int pcore_queue_repair(int from_dfd, const char *from, int to_dfd, const char *to, struct pcore_queue_repaired *ret);
 
 /* As pcore_ring_put(), _get(), _peek(): the first of n, and how many. */
-int pcore_queue_put(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns);
-int pcore_queue_get(struct pcore_queue *q, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
+int pcore_queue_put_until(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t deadline_ns);
+int pcore_queue_get_until(struct pcore_queue *q, struct pcore_item *items, size_t n, const struct pcore_take *how, struct pcore_buf *buf,
 	int64_t deadline_ns);
-int pcore_queue_peek(struct pcore_queue *q, struct pcore_item *item, struct pcore_buf *buf);
+int pcore_queue_peek_into(struct pcore_queue *q, struct pcore_item *item, struct pcore_buf *buf);
 
 /* Put all n, and wait at most wait_ns for each room (0: not at all, INT64_MAX: for ever). *ret_done says how many are in,
- * on failure too. 0, or as pcore_queue_put(). */
+ * on failure too. 0, or as pcore_queue_put_until(). */
 int pcore_queue_put_all(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t wait_ns, size_t *ret_done);
 
 int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
@@ -110,16 +110,16 @@ int pcore_queue_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
 
 /* The dead item with the smallest id above `after': 1, 0 when there is none, -errno. Its bytes are appended to buf. */
-int pcore_queue_dead(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
+int pcore_queue_dead_into(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
 
 /* Make a dead item ready, with no attempt behind it (also in a closed queue); drop it. -ENOENT: no item with this id is dead. */
 int pcore_queue_revive(struct pcore_queue *q, uint64_t id);
 int pcore_queue_discard(struct pcore_queue *q, uint64_t id);
 
 int pcore_queue_close(struct pcore_queue *q, bool drop);
-int pcore_queue_join(struct pcore_queue *q, int64_t deadline_ns);
-int pcore_queue_poll(struct pcore_queue *q, int64_t deadline_ns);
-int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret);
+int pcore_queue_join_until(struct pcore_queue *q, int64_t deadline_ns);
+int pcore_queue_poll_until(struct pcore_queue *q, int64_t deadline_ns);
+int pcore_queue_state(struct pcore_queue *q, struct pcore_queue_state *ret);
 
 /* The deadline for a wait of wait_ns from now on. */
 int64_t pcore_queue_deadline(int64_t wait_ns);

@@ -58,15 +58,15 @@ static uint64_t append_store(int64_t until)
 
 static uint64_t append_queue(int64_t until)
 {
-	const struct pcore_queue_spec spec = { .durable = true, .sync = PCORE_QUEUE_ALWAYS };
+	const struct pcore_queue_config spec = { .durable = true, .sync = PCORE_QUEUE_ALWAYS };
 	struct pcore_queue *q = NULL;
 	uint64_t n = 0;
-	int r = pcore_queue_open(&q, AT_FDCWD, dir, &spec);
+	int r = pcore_queue_open_at(&q, AT_FDCWD, dir, &spec);
 
 	for (; r >= 0 && now_ns() < until; n++) {
 		struct pcore_item item = { .data = record, .len = RECORD - HEADER - PUT };
 
-		r = pcore_queue_put(q, &item, 1, false, 0);
+		r = pcore_queue_put_until(q, &item, 1, false, 0);
 	}
 	if (r < 0) {
 		errno = -r;

@@ -68,7 +68,7 @@ static struct pcore_queue *open_queue(const char *name)
 {
 	struct pcore_queue *q = NULL;
 
-	must(pcore_queue_open(&q, dfd, name, &(struct pcore_queue_spec){ .max_items = SLOTS }), "open");
+	must(pcore_queue_open_at(&q, dfd, name, &(struct pcore_queue_config){ .max_items = SLOTS }), "open");
 	return q;
 }
 
@@ -148,7 +148,7 @@ static void consume(size_t batch)
 	uint64_t sum = 0, v;
 	int n;
 
-	while ((n = pcore_queue_get(q, items, batch, &how, &buf, INT64_MAX)) > 0) {
+	while ((n = pcore_queue_get_until(q, items, batch, &how, &buf, INT64_MAX)) > 0) {
 		for (int i = 0; i < n; i++) {
 			memcpy(&v, items[i].data, sizeof(v));
 			sum += v;
@@ -235,7 +235,7 @@ static void queue_send(struct pcore_queue *q)
 {
 	struct pcore_item item = { .data = "x", .len = 1 };
 
-	must(pcore_queue_put(q, &item, 1, false, INT64_MAX), "put");
+	must(pcore_queue_put_until(q, &item, 1, false, INT64_MAX), "put");
 }
 
 static void queue_wait(struct pcore_queue *q, struct pcore_buf *buf)
@@ -243,7 +243,7 @@ static void queue_wait(struct pcore_queue *q, struct pcore_buf *buf)
 	struct pcore_take how = { .lease = false };
 	struct pcore_item item;
 
-	must(pcore_queue_get(q, &item, 1, &how, buf, INT64_MAX), "get");
+	must(pcore_queue_get_until(q, &item, 1, &how, buf, INT64_MAX), "get");
 	pcore_buf_clear(buf);
 }
 

@@ -51,7 +51,7 @@ struct table {
 static struct table *t;
 static bool leases_only;
 static const char *path;
-static struct pcore_queue_spec spec = { .durable = true, .max_items = 300, .sync = PCORE_QUEUE_ALWAYS };
+static struct pcore_queue_config spec = { .durable = true, .max_items = 300, .sync = PCORE_QUEUE_ALWAYS };
 static uint64_t state; /* of the random numbers */
 
 static uint32_t rnd(uint32_t below)
@@ -65,7 +65,7 @@ static uint32_t rnd(uint32_t below)
 static struct pcore_queue *open_queue(void)
 {
 	struct pcore_queue *q = NULL;
-	int r = pcore_queue_open(&q, AT_FDCWD, path, &spec);
+	int r = pcore_queue_open_at(&q, AT_FDCWD, path, &spec);
 
 	if (r < 0) {
 		atomic_fetch_add(&t->wrong, 1);
@@ -112,7 +112,7 @@ static int put_a_life(struct pcore_queue *q, uint32_t life)
 				items[i].key_len = (size_t)snprintf(keys[i], sizeof(keys[i]), "%u.%u", life, next + i);
 			}
 		}
-		r = pcore_queue_put(q, items, n, rnd(2), INT64_MAX);
+		r = pcore_queue_put_until(q, items, n, rnd(2), INT64_MAX);
 		if (r < 1)
 			return r;
 		next += (uint32_t)r;
@@ -174,7 +174,7 @@ static void revive_one(struct pcore_queue *q, struct pcore_buf *buf)
 	int r;
 
 	pcore_buf_clear(buf);
-	r = pcore_queue_dead(q, 0, &dead, buf);
+	r = pcore_queue_dead_into(q, 0, &dead, buf);
 	if (r == 1 && (dead.reason_len != 8 || memcmp(dead.reason, "so it is", 8) != 0))
 		atomic_fetch_add(&t->torn, 1);
 	if (r == 1)
@@ -213,7 +213,7 @@ static void take_until_over(unsigned worker, bool lease)
 		pcore_buf_clear(&buf);
 		asked_at = atomic_fetch_add(&t->clock, 1);
 		atomic_store(&t->unsure[worker], !lease);
-		n = pcore_queue_get(q, items, 1 + rnd(BATCH), &how, &buf, INT64_MAX);
+		n = pcore_queue_get_until(q, items, 1 + rnd(BATCH), &how, &buf, INT64_MAX);
 		for (int i = 0; i < n; i++)
 			note(q, &items[i], lease, asked_at);
 		atomic_store(&t->unsure[worker], false);
@@ -254,7 +254,7 @@ static pid_t start(unsigned worker)
 struct outcome {
 	uint32_t lost_max, stuck;
 	uint64_t lost, recoveries;
-	struct pcore_queue_stat stat;
+	struct pcore_queue_state stat;
 };
 
 static void end(pid_t pid, unsigned worker, struct outcome *o)
@@ -311,7 +311,7 @@ static void drain(struct outcome *o)
 	do {
 		take_until_over(WORKERS - 1, true);
 		revive_one(q, &buf);
-		r = pcore_queue_stat(q, &o->stat);
+		r = pcore_queue_state(q, &o->stat);
 	} while (r == 0 && o->stat.ready + o->stat.leased + o->stat.delayed + o->stat.dead > 0);
 	(void)alarm(0);
 	if (r < 0)
@@ -356,7 +356,7 @@ int main(int argc, char **argv)
 	printf("%" PRIu64 " kills, %" PRIu64 " items moved, %" PRIu64 " put, %" PRIu64 " acknowledged; torn %u, lost %" PRIu64
 	       " (up to %u may be), twice %u, stuck %u, wrong %u; seed %" PRIu64 "\n",
 		kills, atomic_load(&t->moved), o.stat.puts, o.stat.acks, t->torn, o.lost, o.lost_max, t->twice, o.stuck, t->wrong, seed);
-	if (!failed && pcore_queue_remove(AT_FDCWD, path) < 0)
+	if (!failed && pcore_queue_remove_at(AT_FDCWD, path) < 0)
 		die("remove");
 	return failed;
 }

@@ -22,7 +22,7 @@ static int64_t in_ms(int64_t ms)
 
 static int send_text(struct pcore_channel *c, const char *s)
 {
-	return pcore_channel_send(c, s, strlen(s), NULL, 0, in_ms(10000));
+	return pcore_channel_send_until(c, s, strlen(s), NULL, 0, in_ms(10000));
 }
 
 /* The next message as text, or NULL with *ret_error. */
@@ -31,7 +31,7 @@ static const char *recv_text(struct pcore_channel *c, size_t max, int *ret_error
 	static char text[256];
 	struct pcore_buf buf = PCORE_BUF_INIT(0);
 
-	*ret_error = pcore_channel_recv(c, &buf, max, NULL, NULL, in_ms(10000));
+	*ret_error = pcore_channel_recv_until(c, &buf, max, NULL, NULL, in_ms(10000));
 	snprintf(text, sizeof(text), "%.*s", (int)buf.len, buf.data ? buf.data : "");
 	pcore_buf_done(&buf);
 	return *ret_error == 1 ? text : "none";
@@ -45,17 +45,17 @@ static void messages_keep_their_bounds_both_ways(void **state)
 	(void)state;
 	assert_int_equal(pcore_channel_pair(c), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(pcore_channel_poll(c[!i], 0), -EAGAIN);
+		assert_int_equal(pcore_channel_poll_until(c[!i], 0), -EAGAIN);
 		assert_int_equal(send_text(c[i], "one"), 0);
 		assert_int_equal(send_text(c[i], ""), 0);
 		assert_int_equal(send_text(c[i], "three"), 0);
-		assert_int_equal(pcore_channel_poll(c[!i], in_ms(10000)), 1);
+		assert_int_equal(pcore_channel_poll_until(c[!i], in_ms(10000)), 1);
 		assert_string_equal(recv_text(c[!i], 100, &e), "one");
 		assert_string_equal(recv_text(c[!i], 100, &e), "");
 		assert_string_equal(recv_text(c[!i], 100, &e), "three");
 	}
 	pcore_channel_free(c[0]);
-	assert_int_equal(pcore_channel_poll(c[1], 0), 1);
+	assert_int_equal(pcore_channel_poll_until(c[1], 0), 1);
 	recv_text(c[1], 100, &e);
 	assert_int_equal(e, 0);
 	assert_int_equal(send_text(c[1], "x"), -EPIPE);
@@ -89,7 +89,7 @@ static void a_message_that_is_too_long_is_kept(void **state)
 	for (int i = 0; i < 2; i++) {
 		recv_text(c[1], 5, &e);
 		assert_int_equal(e, -EMSGSIZE);
-		assert_int_equal(pcore_channel_poll(c[1], 0), 1);
+		assert_int_equal(pcore_channel_poll_until(c[1], 0), 1);
 	}
 	assert_string_equal(recv_text(c[1], 6, &e), "123456");
 	pcore_channel_free(c[0]);
@@ -124,7 +124,7 @@ static void *send_large(void *arg)
 
 	memset(data, 'x', len);
 	data[len - 1] = 'y';
-	e = pcore_channel_send(arg, data, len, NULL, 0, in_ms(10000));
+	e = pcore_channel_send_until(arg, data, len, NULL, 0, in_ms(10000));
 	free(data);
 	return (void *)(intptr_t)e;
 }
@@ -139,7 +139,7 @@ static void a_message_larger_than_the_socket_passes(void **state)
 	(void)state;
 	assert_int_equal(pcore_channel_pair(c), 0);
 	assert_int_equal(pthread_create(&t, NULL, send_large, c[0]), 0);
-	assert_int_equal(pcore_channel_recv(c[1], &buf, 4 << 20, NULL, NULL, in_ms(10000)), 1);
+	assert_int_equal(pcore_channel_recv_until(c[1], &buf, 4 << 20, NULL, NULL, in_ms(10000)), 1);
 	pthread_join(t, &e);
 	assert_null(e);
 	assert_int_equal(buf.len, 4 << 20);
@@ -168,10 +168,10 @@ static void hundreds_of_descriptors_pass(void **state)
 	assert_int_equal(pcore_channel_pair(c), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = open(i % 2 ? "/dev/null" : "/dev/zero", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(pcore_channel_send(c[0], "many", 4, fds, 601, in_ms(10000)), 0);
-	assert_int_equal(pcore_channel_recv(c[1], &buf, 100, got, &n, in_ms(10000)), -EMSGSIZE); /* kept */
+	assert_int_equal(pcore_channel_send_until(c[0], "many", 4, fds, 601, in_ms(10000)), 0);
+	assert_int_equal(pcore_channel_recv_until(c[1], &buf, 100, got, &n, in_ms(10000)), -EMSGSIZE); /* kept */
 	n = 601;
-	assert_int_equal(pcore_channel_recv(c[1], &buf, 100, got, &n, in_ms(10000)), 1);
+	assert_int_equal(pcore_channel_recv_until(c[1], &buf, 100, got, &n, in_ms(10000)), 1);
 	assert_int_equal(n, 601);
 	assert_int_equal(buf.len, 4);
 	for (size_t i = 0; i < n; i++) {
@@ -182,8 +182,8 @@ static void hundreds_of_descriptors_pass(void **state)
 		close(got[i]);
 	}
 	close(fds[600]);
-	assert_int_equal(pcore_channel_send(c[0], "", 0, fds, 601, 0), -EBADF);
-	assert_int_equal(pcore_channel_recv(c[1], &buf, 100, NULL, &none, 0), -EAGAIN); /* nothing was sent */
+	assert_int_equal(pcore_channel_send_until(c[0], "", 0, fds, 601, 0), -EBADF);
+	assert_int_equal(pcore_channel_recv_until(c[1], &buf, 100, NULL, &none, 0), -EAGAIN); /* nothing was sent */
 	for (size_t i = 0; i < 600; i++)
 		close(fds[i]);
 	pcore_buf_done(&buf);
@@ -200,19 +200,19 @@ static void deadlines_are_kept(void **state)
 	int e = 0;
 
 	(void)state;
-	assert_int_equal(pcore_channel_open(c, dfd, "c", PCORE_CHANNEL_DUPLEX, 0), -EAGAIN);
-	assert_int_equal(pcore_channel_open(c, dfd, "c", PCORE_CHANNEL_DUPLEX, in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(pcore_channel_open_at(c, dfd, "c", PCORE_CHANNEL_DUPLEX, 0), -EAGAIN);
+	assert_int_equal(pcore_channel_open_at(c, dfd, "c", PCORE_CHANNEL_DUPLEX, in_ms(20)), -ETIMEDOUT);
 	assert_true(pcore_now_ns() - from >= 20 * NS_PER_MS);
 	assert_int_equal(unlinkat(dfd, "c", 0), 0);
 
 	assert_int_equal(pcore_channel_pair(c), 0);
-	assert_int_equal(pcore_channel_recv(c[0], &buf, 100, NULL, NULL, 0), -EAGAIN);
-	assert_int_equal(pcore_channel_recv(c[0], &buf, 100, NULL, NULL, in_ms(20)), -ETIMEDOUT);
-	assert_int_equal(pcore_channel_poll(c[0], in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(pcore_channel_recv_until(c[0], &buf, 100, NULL, NULL, 0), -EAGAIN);
+	assert_int_equal(pcore_channel_recv_until(c[0], &buf, 100, NULL, NULL, in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(pcore_channel_poll_until(c[0], in_ms(20)), -ETIMEDOUT);
 	while (e == 0)
-		e = pcore_channel_send(c[0], "0123456789", 10, NULL, 0, 0);
+		e = pcore_channel_send_until(c[0], "0123456789", 10, NULL, 0, 0);
 	assert_int_equal(e, -EAGAIN);
-	assert_int_equal(pcore_channel_send(c[0], "x", 1, NULL, 0, in_ms(20)), -ETIMEDOUT);
+	assert_int_equal(pcore_channel_send_until(c[0], "x", 1, NULL, 0, in_ms(20)), -ETIMEDOUT);
 	pcore_channel_free(c[0]);
 	pcore_channel_free(c[1]);
 }
@@ -228,7 +228,7 @@ static void *open_end(void *arg)
 {
 	struct opener *o = arg;
 
-	o->result = pcore_channel_open(&o->c, dfd, "c", o->mode, in_ms(10000));
+	o->result = pcore_channel_open_at(&o->c, dfd, "c", o->mode, in_ms(10000));
 	return NULL;
 }
 
@@ -253,9 +253,9 @@ static void two_find_each_other_by_name_and_a_third_is_refused(void **state)
 		open_both(o);
 		assert_int_equal(send_text(o[0].c, "hello"), 0);
 		assert_string_equal(recv_text(o[1].c, 100, &e), "hello");
-		assert_int_equal(pcore_channel_open(&third, dfd, "c", PCORE_CHANNEL_DUPLEX, in_ms(1000)), -EBUSY);
+		assert_int_equal(pcore_channel_open_at(&third, dfd, "c", PCORE_CHANNEL_DUPLEX, in_ms(1000)), -EBUSY);
 		pcore_channel_free(o[first].c); /* one end is still open */
-		assert_int_equal(pcore_channel_open(&third, dfd, "c", PCORE_CHANNEL_DUPLEX, in_ms(1000)), -EBUSY);
+		assert_int_equal(pcore_channel_open_at(&third, dfd, "c", PCORE_CHANNEL_DUPLEX, in_ms(1000)), -EBUSY);
 		pcore_channel_free(o[!first].c);
 	}
 	assert_int_equal(unlinkat(dfd, "c", 0), 0);
@@ -270,7 +270,7 @@ static void an_end_for_one_direction_keeps_to_it(void **state)
 	(void)state;
 	open_both(o);
 	assert_int_equal(send_text(o[1].c, "x"), -EPERM);
-	assert_int_equal(pcore_channel_recv(o[0].c, &buf, 100, NULL, NULL, 0), -EPERM);
+	assert_int_equal(pcore_channel_recv_until(o[0].c, &buf, 100, NULL, NULL, 0), -EPERM);
 	assert_int_equal(send_text(o[0].c, "x"), 0);
 	pcore_channel_free(TAKE_PTR(o[0].c));
 	assert_string_equal(recv_text(o[1].c, 100, &e), "x");
@@ -290,11 +290,11 @@ static void an_end_that_has_finished_still_receives(void **state)
 	assert_int_equal(pcore_channel_finish(c[0]), 0);
 	recv_text(c[1], 100, &e);
 	assert_int_equal(e, 0);
-	assert_int_equal(pcore_channel_join(c[1], in_ms(10)), -ETIMEDOUT);
+	assert_int_equal(pcore_channel_join_until(c[1], in_ms(10)), -ETIMEDOUT);
 	assert_int_equal(send_text(c[1], "x"), 0);
 	assert_string_equal(recv_text(c[0], 100, &e), "x");
 	assert_int_equal(pcore_channel_finish(c[1]), 0);
-	assert_int_equal(pcore_channel_join(c[1], in_ms(10000)), 0);
+	assert_int_equal(pcore_channel_join_until(c[1], in_ms(10000)), 0);
 	pcore_channel_free(c[0]);
 	pcore_channel_free(c[1]);
 }
@@ -305,12 +305,12 @@ static void what_is_no_file_is_no_name(void **state)
 
 	(void)state;
 	assert_int_equal(mkdirat(dfd, "d", 0700), 0);
-	assert_int_equal(pcore_channel_open(&c, dfd, "d", PCORE_CHANNEL_DUPLEX, 0), -EISDIR);
+	assert_int_equal(pcore_channel_open_at(&c, dfd, "d", PCORE_CHANNEL_DUPLEX, 0), -EISDIR);
 	assert_int_equal(unlinkat(dfd, "d", AT_REMOVEDIR), 0);
 	assert_int_equal(symlinkat("/dev/null", dfd, "d"), 0);
-	assert_int_equal(pcore_channel_open(&c, dfd, "d", PCORE_CHANNEL_DUPLEX, 0), -ELOOP);
+	assert_int_equal(pcore_channel_open_at(&c, dfd, "d", PCORE_CHANNEL_DUPLEX, 0), -ELOOP);
 	assert_int_equal(unlinkat(dfd, "d", 0), 0);
-	assert_int_equal(pcore_channel_open(&c, dfd, "no/such", PCORE_CHANNEL_DUPLEX, 0), -ENOENT);
+	assert_int_equal(pcore_channel_open_at(&c, dfd, "no/such", PCORE_CHANNEL_DUPLEX, 0), -ENOENT);
 }
 
 int main(void)

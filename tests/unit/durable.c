@@ -20,7 +20,7 @@ static struct pcore_queue *q;
 static struct pcore_buf buf;
 
 static const struct pcore_take gone = { 0 }, leased = { .lease = true, .lease_ns = INT64_MAX };
-static const struct pcore_queue_spec plain = { .durable = true };
+static const struct pcore_queue_config plain = { .durable = true };
 
 #define FIRST "q/seg-0000000000000001.log"
 
@@ -38,10 +38,10 @@ static void remove_all(const char *name)
 	assert_int_equal(unlinkat(dfd, name, AT_REMOVEDIR), 0);
 }
 
-static void open_it(const struct pcore_queue_spec *spec)
+static void open_it(const struct pcore_queue_config *spec)
 {
 	q = NULL;
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", spec), 0);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", spec), 0);
 }
 
 static void close_it(void)
@@ -66,14 +66,14 @@ static void end(void)
 {
 	pcore_buf_done(&buf);
 	close_it();
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
 }
 
 static int put_item(struct pcore_item item, const char *s, bool replace)
 {
 	item.data = s;
 	item.len = strlen(s);
-	return pcore_queue_put(q, &item, 1, replace, 0);
+	return pcore_queue_put_until(q, &item, 1, replace, 0);
 }
 
 static void put(const char *s)
@@ -87,7 +87,7 @@ static const char *get(const struct pcore_take *how, struct pcore_item *ret)
 	int r;
 
 	buf.len = 0;
-	r = pcore_queue_get(q, &item, 1, how, &buf, 0);
+	r = pcore_queue_get_until(q, &item, 1, how, &buf, 0);
 	if (r < 0)
 		assert_true(r == -EAGAIN || r == -ESHUTDOWN);
 	if (ret)
@@ -100,11 +100,11 @@ static const char *take(void)
 	return get(&gone, NULL);
 }
 
-static struct pcore_queue_stat stat_now(void)
+static struct pcore_queue_state stat_now(void)
 {
-	struct pcore_queue_stat s;
+	struct pcore_queue_state s;
 
-	assert_int_equal(pcore_queue_stat(q, &s), 0);
+	assert_int_equal(pcore_queue_state(q, &s), 0);
 	return s;
 }
 
@@ -121,7 +121,7 @@ static void items_survive_in_their_order(void **state)
 {
 	(void)state;
 	for (enum pcore_order order = PCORE_FIFO; order <= PCORE_PRIORITY; order++) {
-		open_it(&(struct pcore_queue_spec){ .durable = true, .order = order });
+		open_it(&(struct pcore_queue_config){ .durable = true, .order = order });
 		assert_int_equal(put_item((struct pcore_item){ .priority = 5 }, "a", false), 1);
 		assert_int_equal(put_item((struct pcore_item){ .priority = 7 }, "b", false), 1);
 		assert_int_equal(put_item((struct pcore_item){ .priority = 2 }, "c", false), 1);
@@ -139,9 +139,9 @@ static void items_survive_in_their_order(void **state)
 
 static void limits_and_promises_survive(void **state)
 {
-	struct pcore_queue_spec spec = { .durable = true, .max_items = 2, .max_bytes = 100, .max_item = 50, .sync = PCORE_QUEUE_INTERVAL,
+	struct pcore_queue_config spec = { .durable = true, .max_items = 2, .max_bytes = 100, .max_item = 50, .sync = PCORE_QUEUE_INTERVAL,
 		.interval_ns = NS_PER_S };
-	struct pcore_queue_stat s;
+	struct pcore_queue_state s;
 
 	(void)state;
 	open_it(&spec);
@@ -158,7 +158,7 @@ static void limits_and_promises_survive(void **state)
 	put("b");
 	assert_int_equal(put_item((struct pcore_item){ 0 }, "c", false), -EAGAIN);
 	end();
-	open_it(&(struct pcore_queue_spec){ .durable = true, .sync = PCORE_QUEUE_NONE });
+	open_it(&(struct pcore_queue_config){ .durable = true, .sync = PCORE_QUEUE_NONE });
 	assert_string_equal(stat_now().durability, "unsynced");
 	assert_int_equal(stat_now().spec.max_item, 64 << 20);
 	end();
@@ -166,7 +166,7 @@ static void limits_and_promises_survive(void **state)
 
 static void specifications_that_make_no_sense_are_refused(void **state)
 {
-	static const struct pcore_queue_spec bad[] = {
+	static const struct pcore_queue_config bad[] = {
 		{ .durable = true, .max_item = 11, .max_bytes = 10 },
 		{ .durable = true, .max_item = DQ_ITEM_LIMIT },
 		{ .durable = true, .sync = PCORE_QUEUE_INTERVAL },
@@ -248,7 +248,7 @@ static void delays_survive(void **state)
 	again();
 	assert_int_equal(stat_now().ready + stat_now().delayed, 4);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, pcore_now_ns() + 10 * NS_PER_S), 1);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, pcore_now_ns() + 10 * NS_PER_S), 1);
 	assert_string_equal(item.data, "soon");
 	assert_int_equal(stat_now().delayed, 3);
 	assert_true(dq_timed(durable_of(q), 0)->due_ns > pcore_now_ns() + 3500 * NS_PER_S);
@@ -296,7 +296,7 @@ static void the_dead_survive(void **state)
 	again();
 	assert_int_equal(stat_now().dead, 1);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_dead(q, 0, &dead, &buf), 1);
+	assert_int_equal(pcore_queue_dead_into(q, 0, &dead, &buf), 1);
 	assert_string_equal(dead.item.data, "b");
 	assert_string_equal(dead.reason, "the reason");
 	assert_int_equal(dead.item.attempt, 1);
@@ -315,7 +315,7 @@ static void the_end_survives(void **state)
 	assert_int_equal(pcore_queue_close(q, false), 0);
 	again();
 	assert_true(stat_now().closed);
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, 0), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, 0), -ESHUTDOWN);
 	assert_string_equal(take(), "a");
 	assert_int_equal(pcore_queue_close(q, false), 0);
 	end();
@@ -323,7 +323,7 @@ static void the_end_survives(void **state)
 	put("a");
 	assert_int_equal(pcore_queue_close(q, true), 0);
 	again();
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
 	end();
 }
 
@@ -378,7 +378,7 @@ static void compaction_keeps_what_matters(void **state)
 	assert_string_equal(get(&leased, &item), "tried");
 	assert_int_equal(item.attempt, 2);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_dead(q, 0, &dead, &buf), 1);
+	assert_int_equal(pcore_queue_dead_into(q, 0, &dead, &buf), 1);
 	assert_string_equal(dead.reason, "why");
 	put("next");
 	assert_string_equal(get(&leased, &item), "next");
@@ -472,7 +472,7 @@ static void a_death_with_the_lock_leaves_the_leases_of_others(void **state)
 	assert_int_equal(pcore_queue_touch(q, b.id, 1, 0), 0);
 	assert_int_equal(pcore_queue_ack(q, b.id, 1), 0);
 	assert_string_equal(take(), "c");
-	assert_int_equal(pcore_queue_join(q, 0), 0);
+	assert_int_equal(pcore_queue_join_until(q, 0), 0);
 	end();
 }
 
@@ -491,14 +491,14 @@ static void the_lease_of_a_dead_holder_ends(void **state)
 		struct pcore_take how = { .lease = true, .lease_ns = INT64_MAX, .holder = pcore_ring_holder() };
 		struct pcore_queue *mine = NULL;
 
-		_exit(how.holder != 0 && pcore_queue_open(&mine, dfd, "q", NULL) == 0 &&
-				pcore_queue_get(mine, &item, 1, &how, &buf, 0) == 1 ? 0 : 1);
+		_exit(how.holder != 0 && pcore_queue_open_at(&mine, dfd, "q", NULL) == 0 &&
+				pcore_queue_get_until(mine, &item, 1, &how, &buf, 0) == 1 ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	rebuild(); /* the log says who held it, too */
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, &item, 1, &leased, &buf, pcore_now_ns() + 10 * NS_PER_S), 1);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &leased, &buf, pcore_now_ns() + 10 * NS_PER_S), 1);
 	assert_int_equal(item.attempt, 2);
 	end();
 }
@@ -555,7 +555,7 @@ static void same_get(struct pcore_queue *two[2], struct same_lease *held, size_t
 	int r[2];
 
 	for (size_t k = 0; k < 2; k++)
-		r[k] = pcore_queue_get(two[k], items[k], n, how, &b[k], 0);
+		r[k] = pcore_queue_get_until(two[k], items[k], n, how, &b[k], 0);
 	assert_int_equal(r[0], r[1]);
 	for (int i = 0; i < r[0]; i++) {
 		assert_string_equal(items[0][i].data, items[1][i].data);
@@ -593,18 +593,18 @@ static void same_end_of_lease(struct pcore_queue *two[2], struct same_lease *hel
 static void both_kinds_do_the_same(void **state)
 {
 	struct pcore_queue *two[2] = { NULL };
-	struct pcore_queue_stat s[2];
+	struct pcore_queue_state s[2];
 
 	(void)state;
 	for (enum pcore_order order = PCORE_FIFO; order <= PCORE_PRIORITY; order++) {
-		struct pcore_queue_spec spec = { .order = order, .max_items = 3000, .max_bytes = 60000, .max_item = 1000 };
+		struct pcore_queue_config spec = { .order = order, .max_items = 3000, .max_bytes = 60000, .max_item = 1000 };
 		struct same_lease held[64];
 		size_t n_held = 0;
 
-		assert_int_equal(pcore_queue_open(&two[0], dfd, "m", &spec), 0);
+		assert_int_equal(pcore_queue_open_at(&two[0], dfd, "m", &spec), 0);
 		spec.durable = true;
 		spec.sync = PCORE_QUEUE_NONE;
-		assert_int_equal(pcore_queue_open(&two[1], dfd, "q", &spec), 0);
+		assert_int_equal(pcore_queue_open_at(&two[1], dfd, "q", &spec), 0);
 		q = two[1];
 		for (uint32_t i = 0; i < 20000; i++) {
 			uint32_t what = rnd(10);
@@ -622,7 +622,7 @@ static void both_kinds_do_the_same(void **state)
 			if (i % 100 > 0)
 				continue;
 			for (size_t k = 0; k < 2; k++)
-				assert_int_equal(pcore_queue_stat(two[k], &s[k]), 0);
+				assert_int_equal(pcore_queue_state(two[k], &s[k]), 0);
 			assert_int_equal(s[0].ready, s[1].ready);
 			assert_int_equal(s[0].leased, s[1].leased);
 			assert_int_equal(s[0].delayed, s[1].delayed);
@@ -631,7 +631,7 @@ static void both_kinds_do_the_same(void **state)
 			assert_int_equal(s[0].acks, s[1].acks);
 		}
 		pcore_queue_free(two[0]);
-		assert_int_equal(pcore_queue_remove(dfd, "m"), 0);
+		assert_int_equal(pcore_queue_remove_at(dfd, "m"), 0);
 		end();
 	}
 }
@@ -676,14 +676,14 @@ static void make_three(void)
 static void damage_is_refused_and_repaired_into_a_copy(void **state)
 {
 	struct pcore_queue_repaired rep;
-	struct pcore_queue_stat s;
+	struct pcore_queue_state s;
 
 	(void)state;
 	make_three();
 	scribble(FIRST, BETA_AT + 40, "XX", 2);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -EBADMSG);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", &plain), -EBADMSG);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), -EBADMSG);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -EBADMSG);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", &plain), -EBADMSG);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), -EBADMSG);
 	assert_int_equal(pcore_queue_repair(dfd, "q", dfd, "r", &rep), 0);
 	assert_int_equal(rep.items, 2);
 	assert_int_equal(rep.records, 3);
@@ -699,12 +699,12 @@ static void damage_is_refused_and_repaired_into_a_copy(void **state)
 	end();
 
 	/* what says what the queue is has gone */
-	open_it(&(struct pcore_queue_spec){ .durable = true, .order = PCORE_LIFO });
+	open_it(&(struct pcore_queue_config){ .durable = true, .order = PCORE_LIFO });
 	put("alpha");
 	put("beta");
 	close_it();
 	scribble(FIRST, META_AT + 40, "XX", 2);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -EBADMSG);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -EBADMSG);
 	assert_int_equal(pcore_queue_repair(dfd, "q", dfd, "r", &rep), 0);
 	assert_int_equal(rep.items, 2);
 	remove_all("q");
@@ -732,7 +732,7 @@ static void records_that_make_no_sense_are_damage(void **state)
 		open_it(&plain);
 		assert_int_equal(pcore_store_put(durable_of(q)->log, &rec, 1), 0);
 		close_it();
-		assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -EBADMSG);
+		assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -EBADMSG);
 		remove_all("q");
 	}
 }
@@ -760,27 +760,27 @@ static void what_is_no_queue_is_refused_and_stays(void **state)
 
 	(void)state;
 	assert_int_equal(mkdirat(dfd, "q", 0700), 0);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -EBADMSG);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", &plain), -EBADMSG);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -EBADMSG);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", &plain), -EBADMSG);
 	assert_int_equal(pcore_queue_create(dfd, "q", &plain), -EEXIST);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), -EBADMSG);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), -EBADMSG);
 	assert_int_equal(unlinkat(dfd, "q", AT_REMOVEDIR), 0);
 	assert_int_equal(pcore_store_open(&s, dfd, "q", &(struct pcore_store_spec){ .create = true }, NULL), 0);
 	assert_int_equal(pcore_store_close(s), 0);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -EBADMSG); /* a log of something else */
-	assert_int_equal(pcore_queue_remove(dfd, "q"), -EBADMSG);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -EBADMSG); /* a log of something else */
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), -EBADMSG);
 	remove_all("q");
 	open_it(&plain);
 	put("a");
 	close_it();
 	close(openat(dfd, "q/precious", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	assert_int_equal(pcore_queue_remove(dfd, "q"), -ENOTEMPTY);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), -ENOTEMPTY);
 	open_it(NULL);
 	assert_string_equal(take(), "a");
 	close_it();
 	assert_int_equal(unlinkat(dfd, "q/precious", 0), 0);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -ENOENT);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -ENOENT);
 	pcore_buf_done(&buf);
 }
 
@@ -791,10 +791,10 @@ static void a_removed_queue_is_over_for_its_users(void **state)
 	(void)state;
 	open_it(&plain);
 	put("a");
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
 	item = (struct pcore_item){ .data = "b", .len = 1 };
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, INT64_MAX), -ESHUTDOWN);
 	pcore_buf_done(&buf);
 	close_it();
 }
@@ -805,7 +805,7 @@ static void what_a_killed_maker_left_is_in_nobodys_way(void **state)
 
 	(void)state;
 	for (const char *what = "new"; what; what = what[0] == 'n' ? "gone" : NULL) {
-		open_it(&(struct pcore_queue_spec){ .durable = true, .order = PCORE_LIFO });
+		open_it(&(struct pcore_queue_config){ .durable = true, .order = PCORE_LIFO });
 		put("of another one");
 		close_it();
 		snprintf(name, sizeof(name), "q.%s.%d", what, (int)gettid());
@@ -831,7 +831,7 @@ static void a_newer_major_version_is_refused(void **state)
 	assert_int_equal(pcore_store_open(&s, dfd, "q", &(struct pcore_store_spec){ .create = true }, NULL), 0);
 	assert_int_equal(pcore_store_put(s, &rec, 1), 0);
 	assert_int_equal(pcore_store_close(s), 0);
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -EPROTONOSUPPORT);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -EPROTONOSUPPORT);
 	remove_all("q");
 	pcore_buf_done(&b);
 }
@@ -860,7 +860,7 @@ static void end_one(struct story *t, int how)
 	size_t i;
 
 	buf.len = 0;
-	if (note(t, pcore_queue_get(q, &item, 1, how == 0 ? &gone : &leased, &buf, 0)) != 1) {
+	if (note(t, pcore_queue_get_until(q, &item, 1, how == 0 ? &gone : &leased, &buf, 0)) != 1) {
 		for (i = 0; how == 0 && i < ITEMS; i++)
 			t->going[i] = true; /* one of them may be */
 		return;
@@ -886,12 +886,12 @@ static struct story work(void)
 	char text[2] = "0";
 
 	q = NULL;
-	if (note(&t, pcore_queue_open(&q, dfd, "q", &plain)) < 0)
+	if (note(&t, pcore_queue_open_at(&q, dfd, "q", &plain)) < 0)
 		return t;
 	for (size_t i = 0; i < ITEMS; i++, text[0]++) {
 		struct pcore_item item = { .data = text, .len = 1, .key = text, .key_len = i % 2 };
 
-		if (note(&t, pcore_queue_put(q, &item, 1, true, 0)) == 1)
+		if (note(&t, pcore_queue_put_until(q, &item, 1, true, 0)) == 1)
 			t.id[i] = item.id;
 	}
 	for (int how = 0; how < 5; how++)
@@ -960,9 +960,9 @@ static void join_until_it_fails(void)
 {
 	struct pcore_queue *mine = NULL;
 
-	if (pcore_queue_open(&mine, dfd, "q", NULL) < 0)
+	if (pcore_queue_open_at(&mine, dfd, "q", NULL) < 0)
 		_exit(1);
-	_exit(pcore_queue_join(mine, pcore_now_ns() + 20 * NS_PER_S) == -ENOTRECOVERABLE ? 0 : 2);
+	_exit(pcore_queue_join_until(mine, pcore_now_ns() + 20 * NS_PER_S) == -ENOTRECOVERABLE ? 0 : 2);
 }
 
 static void a_failed_sync_wakes_and_fails_everybody(void **state)
@@ -983,14 +983,14 @@ static void a_failed_sync_wakes_and_fails_everybody(void **state)
 	while (!*(volatile uint32_t *)&durable_of(q)->h->gate[DQ_JOIN].waiting && pcore_now_ns() - start < 10 * NS_PER_S)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
 	pcore_fault_set("store-sync:1:EIO");
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, 0), -EIO);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, 0), -EIO);
 	pcore_fault_set("");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, INT64_MAX), -ENOTRECOVERABLE);
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ENOTRECOVERABLE);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, INT64_MAX), -ENOTRECOVERABLE);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, INT64_MAX), -ENOTRECOVERABLE);
 	assert_int_equal(pcore_queue_ack(q, 1, 1), -ENOTRECOVERABLE);
-	assert_int_equal(pcore_queue_poll(q, INT64_MAX), -ENOTRECOVERABLE);
+	assert_int_equal(pcore_queue_poll_until(q, INT64_MAX), -ENOTRECOVERABLE);
 	again();
 	assert_string_equal(take(), "a");
 	end();
@@ -1009,7 +1009,7 @@ static void a_full_disk_refuses_puts_and_takes_acks(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1000000, was.rlim_max }), 0);
 	for (;; n++) {
 		item = (struct pcore_item){ .data = text, .len = sizeof(text) };
-		r = pcore_queue_put(q, &item, 1, false, 0);
+		r = pcore_queue_put_until(q, &item, 1, false, 0);
 		if (r < 0)
 			break;
 	}
@@ -1018,13 +1018,13 @@ static void a_full_disk_refuses_puts_and_takes_acks(void **state)
 	assert_int_equal(stat_now().ready, n);
 	for (int i = 0; i < n; i++) {
 		buf.len = 0;
-		assert_int_equal(pcore_queue_get(q, &item, 1, i % 2 ? &gone : &leased, &buf, 0), 1);
+		assert_int_equal(pcore_queue_get_until(q, &item, 1, i % 2 ? &gone : &leased, &buf, 0), 1);
 		if (i % 2)
 			continue;
 		if (i % 4)
 			assert_int_equal(pcore_queue_nack(q, item.id, 1, 0), 0);
 		if (i % 4)
-			assert_int_equal(pcore_queue_get(q, &item, 1, &leased, &buf, 0), 1);
+			assert_int_equal(pcore_queue_get_until(q, &item, 1, &leased, &buf, 0), 1);
 		assert_int_equal(pcore_queue_ack(q, item.id, item.attempt), 0);
 	}
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
@@ -1038,9 +1038,9 @@ static void wait_for_long(void)
 	struct pcore_queue *mine = NULL;
 	struct pcore_item item;
 
-	if (pcore_queue_open(&mine, dfd, "q", NULL) < 0)
+	if (pcore_queue_open_at(&mine, dfd, "q", NULL) < 0)
 		_exit(1);
-	(void)pcore_queue_get(mine, &item, 1, &gone, &buf, pcore_now_ns() + 20 * NS_PER_S);
+	(void)pcore_queue_get_until(mine, &item, 1, &gone, &buf, pcore_now_ns() + 20 * NS_PER_S);
 	_exit(2);
 }
 
@@ -1051,7 +1051,7 @@ static void who_waits_syncs_what_others_have_put(void **state)
 	pid_t pid;
 
 	(void)state;
-	open_it(&(struct pcore_queue_spec){ .durable = true, .sync = PCORE_QUEUE_INTERVAL, .interval_ns = 200 * NS_PER_MS });
+	open_it(&(struct pcore_queue_config){ .durable = true, .sync = PCORE_QUEUE_INTERVAL, .interval_ns = 200 * NS_PER_MS });
 	assert_int_equal(put_item((struct pcore_item){ .delay_ns = INT64_MAX }, "never", false), 1);
 	pid = fork();
 	assert_true(pid >= 0);
@@ -1078,7 +1078,7 @@ static void an_item_takes_at_most_forty_bytes_of_memory(void **state)
 
 	(void)state;
 	for (enum pcore_order order = PCORE_FIFO; order <= PCORE_PRIORITY; order += 2) {
-		open_it(&(struct pcore_queue_spec){ .durable = true, .order = order, .sync = PCORE_QUEUE_NONE });
+		open_it(&(struct pcore_queue_config){ .durable = true, .order = order, .sync = PCORE_QUEUE_NONE });
 		for (int i = 0; i < N; i += AT_ONCE) {
 			size_t done;
 
@@ -1102,7 +1102,7 @@ static void version_1_0_is_read(void **state)
 {
 	DIR *d = opendir("tests/fixtures/queue-1.0");
 	unsigned char bytes[4096];
-	struct pcore_queue_stat s;
+	struct pcore_queue_state s;
 	struct pcore_item item;
 	struct pcore_dead dead;
 	char name[64];
@@ -1134,7 +1134,7 @@ static void version_1_0_is_read(void **state)
 	assert_int_equal(s.dead, 1);
 	assert_true(s.closed);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_dead(q, 0, &dead, &buf), 1);
+	assert_int_equal(pcore_queue_dead_into(q, 0, &dead, &buf), 1);
 	assert_string_equal(dead.item.data, "alpha");
 	assert_string_equal(dead.reason, "exit 1");
 	assert_string_equal(get(&leased, &item), "epsilon"); /* revived, and leased once since */

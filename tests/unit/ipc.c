@@ -21,7 +21,7 @@ static struct pcore_lock *open_lock(enum pcore_lock_kind kind, const char *name)
 {
 	struct pcore_lock *l = NULL;
 
-	assert_int_equal(pcore_lock_open(&l, kind, dfd, name), 0);
+	assert_int_equal(pcore_lock_open_at(&l, kind, dfd, name), 0);
 	assert_non_null(l);
 	return l;
 }
@@ -30,14 +30,14 @@ static struct pcore_lock *take(enum pcore_lock_kind kind, const char *name, bool
 {
 	struct pcore_lock *l = open_lock(kind, name);
 
-	assert_int_equal(pcore_lock_acquire(l, shared, 1, 0), 0);
+	assert_int_equal(pcore_lock_acquire_until(l, shared, 1, 0), 0);
 	return l;
 }
 
 static int try(enum pcore_lock_kind kind, const char *name, bool shared, unsigned n)
 {
 	struct pcore_lock *l = open_lock(kind, name);
-	int r = pcore_lock_acquire(l, shared, n, 0);
+	int r = pcore_lock_acquire_until(l, shared, n, 0);
 
 	pcore_lock_free(l);
 	return r;
@@ -55,7 +55,7 @@ static void a_lock_excludes_and_is_free_again(void **state)
 
 		assert_int_equal(try(kinds[i], names[i], false, 1), -EBUSY);
 		assert_int_equal(try(kinds[i], "another", false, 1), 0);
-		assert_int_equal(pcore_lock_acquire(l, false, 1, 0), -EALREADY);
+		assert_int_equal(pcore_lock_acquire_until(l, false, 1, 0), -EALREADY);
 		pcore_lock_free(l);
 		assert_int_equal(try(kinds[i], names[i], false, 1), 0);
 		assert_int_equal(unlinkat(dfd, "another", 0), 0);
@@ -88,12 +88,12 @@ static void a_deadline_is_kept(void **state)
 		int64_t from = pcore_now_ns(), took;
 
 		assert_int_equal(
-			pcore_lock_acquire(m, false, 1, from + 50 * NS_PER_MS), -ETIMEDOUT);
+			pcore_lock_acquire_until(m, false, 1, from + 50 * NS_PER_MS), -ETIMEDOUT);
 		took = pcore_now_ns() - from;
 		assert_true(took >= 50 * NS_PER_MS);
 		assert_true(took < NS_PER_S);
 		pcore_lock_free(l);
-		assert_int_equal(pcore_lock_acquire(m, false, 1, pcore_now_ns() + NS_PER_S), 0);
+		assert_int_equal(pcore_lock_acquire_until(m, false, 1, pcore_now_ns() + NS_PER_S), 0);
 		pcore_lock_free(m);
 	}
 }
@@ -106,9 +106,9 @@ static void a_deadline_that_is_over_is_no_wait(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		l = take(kinds[i], names[i], false);
 		m = open_lock(kinds[i], names[i]);
-		assert_int_equal(pcore_lock_acquire(m, false, 1, 1), -ETIMEDOUT);
+		assert_int_equal(pcore_lock_acquire_until(m, false, 1, 1), -ETIMEDOUT);
 		pcore_lock_free(l);
-		assert_int_equal(pcore_lock_acquire(m, false, 1, 1), 0);
+		assert_int_equal(pcore_lock_acquire_until(m, false, 1, 1), 0);
 		pcore_lock_free(m);
 	}
 }
@@ -124,7 +124,7 @@ static void *wait_for_it(void *arg)
 	struct waiter *w = arg;
 	struct pcore_lock *l = open_lock(w->kind, names[w->kind]);
 
-	w->result = pcore_lock_acquire(l, false, 1, INT64_MAX);
+	w->result = pcore_lock_acquire_until(l, false, 1, INT64_MAX);
 	pcore_lock_free(l);
 	return NULL;
 }
@@ -152,7 +152,7 @@ static void a_semaphore_has_n_places(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
 		held[i] = open_lock(PCORE_LOCK_SEMAPHORE, "s");
-		assert_int_equal(pcore_lock_acquire(held[i], false, 3, 0), 0);
+		assert_int_equal(pcore_lock_acquire_until(held[i], false, 3, 0), 0);
 	}
 	assert_int_equal(try(PCORE_LOCK_SEMAPHORE, "s", false, 3), -EBUSY);
 	assert_int_equal(try(PCORE_LOCK_SEMAPHORE, "s", false, 4), 0);
@@ -231,12 +231,12 @@ static void what_cannot_be_opened_is_told(void **state)
 	struct pcore_lock *l = NULL;
 
 	(void)state;
-	assert_int_equal(pcore_lock_open(&l, PCORE_LOCK_FILE, dfd, "no/f"), -ENOENT);
-	assert_int_equal(pcore_lock_open(&l, PCORE_LOCK_NAMED, dfd, "."), -EISDIR);
+	assert_int_equal(pcore_lock_open_at(&l, PCORE_LOCK_FILE, dfd, "no/f"), -ENOENT);
+	assert_int_equal(pcore_lock_open_at(&l, PCORE_LOCK_NAMED, dfd, "."), -EISDIR);
 	assert_int_equal(symlinkat("f", dfd, "link"), 0);
-	assert_int_equal(pcore_lock_open(&l, PCORE_LOCK_NAMED, dfd, "link"), -ELOOP);
+	assert_int_equal(pcore_lock_open_at(&l, PCORE_LOCK_NAMED, dfd, "link"), -ELOOP);
 	assert_int_equal(mkfifoat(dfd, "fifo", 0600), 0);
-	assert_int_equal(pcore_lock_open(&l, PCORE_LOCK_NAMED, dfd, "fifo"), -EINVAL);
+	assert_int_equal(pcore_lock_open_at(&l, PCORE_LOCK_NAMED, dfd, "fifo"), -EINVAL);
 	assert_null(l);
 	pcore_lock_free(NULL);
 	assert_int_equal(try(PCORE_LOCK_FILE, "link", false, 1), 0);

@@ -18,10 +18,10 @@ static struct pcore_buf buf;
 
 static const struct pcore_take gone = { 0 }, leased = { .lease = true, .lease_ns = INT64_MAX };
 
-static void make(struct pcore_queue_spec spec)
+static void make(struct pcore_queue_config spec)
 {
 	spec.durable = durable;
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", &spec), 0);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", &spec), 0);
 	buf = PCORE_BUF_INIT(0);
 }
 
@@ -29,7 +29,7 @@ static void end(void)
 {
 	pcore_buf_done(&buf);
 	pcore_queue_free(q);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
 }
 
 static int put_item(struct pcore_item item, const char *s, bool replace, uint64_t *ret_id)
@@ -38,7 +38,7 @@ static int put_item(struct pcore_item item, const char *s, bool replace, uint64_
 
 	item.data = s;
 	item.len = strlen(s);
-	r = pcore_queue_put(q, &item, 1, replace, 0);
+	r = pcore_queue_put_until(q, &item, 1, replace, 0);
 	if (ret_id)
 		*ret_id = item.id;
 	return r;
@@ -61,7 +61,7 @@ static const char *get(const struct pcore_take *how, struct pcore_item *ret)
 	int r;
 
 	buf.len = 0;
-	r = pcore_queue_get(q, &item, 1, how, &buf, 0);
+	r = pcore_queue_get_until(q, &item, 1, how, &buf, 0);
 	if (r < 0)
 		assert_true(r == -EAGAIN || r == -ESHUTDOWN);
 	if (ret)
@@ -76,18 +76,18 @@ static const char *take(void)
 	return s ? s : "nothing";
 }
 
-static struct pcore_queue_stat stat_now(void)
+static struct pcore_queue_state stat_now(void)
 {
-	struct pcore_queue_stat s;
+	struct pcore_queue_state s;
 
-	assert_int_equal(pcore_queue_stat(q, &s), 0);
+	assert_int_equal(pcore_queue_state(q, &s), 0);
 	return s;
 }
 
 static void items_come_in_the_order_of_the_queue(void **state)
 {
 	(void)state;
-	make((struct pcore_queue_spec){ .order = PCORE_FIFO });
+	make((struct pcore_queue_config){ .order = PCORE_FIFO });
 	put("a");
 	put("b");
 	put("");
@@ -96,7 +96,7 @@ static void items_come_in_the_order_of_the_queue(void **state)
 	assert_string_equal(take(), "");
 	assert_string_equal(take(), "nothing");
 	end();
-	make((struct pcore_queue_spec){ .order = PCORE_LIFO });
+	make((struct pcore_queue_config){ .order = PCORE_LIFO });
 	put("a");
 	put("b");
 	assert_string_equal(take(), "b");
@@ -104,7 +104,7 @@ static void items_come_in_the_order_of_the_queue(void **state)
 	assert_string_equal(take(), "c");
 	assert_string_equal(take(), "a");
 	end();
-	make((struct pcore_queue_spec){ .order = PCORE_PRIORITY });
+	make((struct pcore_queue_config){ .order = PCORE_PRIORITY });
 	assert_int_equal(put_item((struct pcore_item){ .priority = 7 }, "late", false, NULL), 1);
 	assert_int_equal(put_item((struct pcore_item){ .priority = 1 }, "early", false, NULL), 1);
 	assert_int_equal(put_item((struct pcore_item){ .priority = 1 }, "early too", false, NULL), 1);
@@ -119,11 +119,11 @@ static void ids_count_the_puts_and_priorities_are_told(void **state)
 	struct pcore_item items[3] = { { .data = "a", .len = 1 }, { .data = "bb", .len = 2, .priority = 9 }, { .data = "c", .len = 1 } };
 
 	(void)state;
-	make((struct pcore_queue_spec){ .order = PCORE_FIFO });
-	assert_int_equal(pcore_queue_put(q, items, 3, false, 0), 3);
+	make((struct pcore_queue_config){ .order = PCORE_FIFO });
+	assert_int_equal(pcore_queue_put_until(q, items, 3, false, 0), 3);
 	assert_int_equal(items[0].id, 1);
 	assert_int_equal(items[2].id, 3);
-	assert_int_equal(pcore_queue_get(q, items, 3, &gone, &buf, 0), 3);
+	assert_int_equal(pcore_queue_get_until(q, items, 3, &gone, &buf, 0), 3);
 	assert_int_equal(items[1].id, 2);
 	assert_int_equal(items[1].priority, 9);
 	assert_int_equal(items[1].len, 2);
@@ -133,10 +133,10 @@ static void ids_count_the_puts_and_priorities_are_told(void **state)
 
 static void limits_hold(void **state)
 {
-	struct pcore_queue_stat s;
+	struct pcore_queue_state s;
 
 	(void)state;
-	make((struct pcore_queue_spec){ .max_items = 2, .max_bytes = 10, .max_item = 6 });
+	make((struct pcore_queue_config){ .max_items = 2, .max_bytes = 10, .max_item = 6 });
 	assert_int_equal(put_item((struct pcore_item){ 0 }, "1234567", false, NULL), -EMSGSIZE);
 	assert_int_equal(put_item((struct pcore_item){ 0 }, "123456", false, NULL), 1);
 	assert_int_equal(put_item((struct pcore_item){ 0 }, "12345", false, NULL), -EAGAIN);
@@ -149,7 +149,7 @@ static void limits_hold(void **state)
 	assert_int_equal(put_item((struct pcore_item){ 0 }, "y", false, NULL), -EAGAIN);
 	end();
 	assert_int_equal(pcore_queue_create(dfd, "q",
-				 &(struct pcore_queue_spec){ .durable = durable, .max_item = 11, .max_bytes = 10 }), -EINVAL);
+				 &(struct pcore_queue_config){ .durable = durable, .max_item = 11, .max_bytes = 10 }), -EINVAL);
 }
 
 static void a_get_takes_no_more_than_it_may(void **state)
@@ -158,17 +158,17 @@ static void a_get_takes_no_more_than_it_may(void **state)
 	struct pcore_item items[8];
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("1234567");
 	put("12");
 	put("34");
 	put("56");
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, items, 8, &how, &buf, 0), 1);
+	assert_int_equal(pcore_queue_get_until(q, items, 8, &how, &buf, 0), 1);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, items, 8, &how, &buf, 0), 1);
+	assert_int_equal(pcore_queue_get_until(q, items, 8, &how, &buf, 0), 1);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, items, 8, &gone, &buf, 0), 2);
+	assert_int_equal(pcore_queue_get_until(q, items, 8, &gone, &buf, 0), 2);
 	assert_string_equal(items[1].data, "56");
 	end();
 }
@@ -176,7 +176,7 @@ static void a_get_takes_no_more_than_it_may(void **state)
 static void a_live_key_is_refused_or_replaced(void **state)
 {
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	assert_int_equal(put_key("k", "1", false), 1);
 	assert_int_equal(put_key("k", "2", false), -EEXIST);
 	assert_int_equal(put_key("l", "3", false), 1);
@@ -196,7 +196,7 @@ static void a_key_that_comes_twice_in_one_put_is_one_item(void **state)
 	size_t done;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	assert_int_equal(pcore_queue_put_all(q, items, 3, false, 0, &done), -EEXIST);
 	assert_int_equal(done, 1);
 	assert_int_equal(pcore_queue_put_all(q, items, 3, true, 0, &done), 0);
@@ -211,7 +211,7 @@ static void many_keys_are_told_apart(void **state)
 	char key[16];
 
 	(void)state;
-	make((struct pcore_queue_spec){ .max_bytes = 1 << 20 });
+	make((struct pcore_queue_config){ .max_bytes = 1 << 20 });
 	for (int i = 0; i < 500; i++) {
 		snprintf(key, sizeof(key), "k%d", i);
 		assert_int_equal(put_key(key, key, false), 1);
@@ -233,7 +233,7 @@ static void many_keys_are_told_apart(void **state)
 static void wait_for(const char *text, const struct pcore_take *how, struct pcore_item *ret)
 {
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, ret, 1, how, &buf, pcore_now_ns() + 20 * NS_PER_S), 1);
+	assert_int_equal(pcore_queue_get_until(q, ret, 1, how, &buf, pcore_now_ns() + 20 * NS_PER_S), 1);
 	assert_string_equal(ret->data, text);
 }
 
@@ -243,7 +243,7 @@ static void a_delayed_item_comes_when_it_is_due(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	assert_int_equal(put_item((struct pcore_item){ .delay_ns = INT64_MAX }, "never", false, NULL), 1);
 	put("now");
 	assert_int_equal(stat_now().delayed, 1);
@@ -262,7 +262,7 @@ static void a_lease_ends_by_ack_nack_or_time(void **state)
 	struct pcore_item item, again;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	assert_string_equal(get(&leased, &item), "a");
 	assert_int_equal(item.attempt, 1);
@@ -275,11 +275,11 @@ static void a_lease_ends_by_ack_nack_or_time(void **state)
 	assert_string_equal(get(&how, &again), "a");
 	assert_int_equal(again.attempt, 2);
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, &again, 1, &leased, &buf, pcore_now_ns() + 10 * NS_PER_S), 1);
+	assert_int_equal(pcore_queue_get_until(q, &again, 1, &leased, &buf, pcore_now_ns() + 10 * NS_PER_S), 1);
 	assert_int_equal(again.attempt, 3);
 	assert_int_equal(pcore_queue_ack(q, again.id, 2), -ESTALE);
 	assert_int_equal(pcore_queue_ack(q, again.id, 3), 0);
-	assert_int_equal(pcore_queue_join(q, 0), 0);
+	assert_int_equal(pcore_queue_join_until(q, 0), 0);
 	assert_int_equal(stat_now().acks, 1);
 	end();
 }
@@ -289,7 +289,7 @@ static void an_untaken_item_was_never_leased(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ .order = PCORE_FIFO });
+	make((struct pcore_queue_config){ .order = PCORE_FIFO });
 	put("a");
 	put("b");
 	for (unsigned i = 0; i < 3; i++) {
@@ -309,7 +309,7 @@ static void a_touched_lease_lasts_as_long_as_it_says(void **state)
 	int64_t start;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	assert_string_equal(get(&leased, &item), "a");
 	assert_int_equal(pcore_queue_touch(q, item.id, 7, 0), -ESTALE);
@@ -328,7 +328,7 @@ static void an_item_given_back_with_a_delay_waits(void **state)
 	int64_t start;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	assert_string_equal(get(&leased, &item), "a");
 	start = pcore_now_ns();
@@ -344,7 +344,7 @@ static void what_comes_back_comes_before_what_was_put_later(void **state)
 	struct pcore_item a, b;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	put("b");
 	put("c");
@@ -363,14 +363,14 @@ static void a_look_takes_nothing(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
-	assert_int_equal(pcore_queue_peek(q, &item, &buf), -EAGAIN);
+	make((struct pcore_queue_config){ 0 });
+	assert_int_equal(pcore_queue_peek_into(q, &item, &buf), -EAGAIN);
 	put("a");
-	assert_int_equal(pcore_queue_peek(q, &item, &buf), 1);
+	assert_int_equal(pcore_queue_peek_into(q, &item, &buf), 1);
 	assert_string_equal(item.data, "a");
 	assert_string_equal(take(), "a");
 	assert_int_equal(pcore_queue_close(q, false), 0);
-	assert_int_equal(pcore_queue_peek(q, &item, &buf), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_peek_into(q, &item, &buf), -ESHUTDOWN);
 	end();
 }
 
@@ -379,18 +379,18 @@ static void a_closed_queue_is_drained(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	assert_int_equal(pcore_queue_close(q, false), 0);
 	assert_int_equal(put_item((struct pcore_item){ 0 }, "b", false, NULL), -ESHUTDOWN);
 	assert_string_equal(get(&leased, &item), "a");
 	buf.len = 0;
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, 0), -EAGAIN); /* it could come back */
-	assert_int_equal(pcore_queue_join(q, 0), -EAGAIN);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, 0), -EAGAIN); /* it could come back */
+	assert_int_equal(pcore_queue_join_until(q, 0), -EAGAIN);
 	assert_int_equal(pcore_queue_nack(q, 1, 1, 0), 0);
 	assert_string_equal(take(), "a");
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
-	assert_int_equal(pcore_queue_join(q, 0), 0);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_join_until(q, 0), 0);
 	assert_true(stat_now().closed);
 	end();
 }
@@ -400,14 +400,14 @@ static void a_close_that_drops_leaves_nothing(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	put("b");
 	assert_string_equal(get(&leased, &item), "a");
 	assert_int_equal(put_item((struct pcore_item){ .delay_ns = INT64_MAX }, "c", false, NULL), 1);
 	assert_int_equal(pcore_queue_close(q, true), 0);
 	assert_int_equal(pcore_queue_ack(q, item.id, 1), -ENOENT);
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
 	assert_int_equal(stat_now().bytes, 0);
 	end();
 }
@@ -417,14 +417,14 @@ static void waiting_ends_at_the_deadline(void **state)
 	struct pcore_item item = { .data = "b", .len = 1 };
 
 	(void)state;
-	make((struct pcore_queue_spec){ .max_items = 1 });
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, pcore_now_ns() + NS_PER_MS), -ETIMEDOUT);
-	assert_int_equal(pcore_queue_poll(q, 0), -EAGAIN);
+	make((struct pcore_queue_config){ .max_items = 1 });
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, pcore_now_ns() + NS_PER_MS), -ETIMEDOUT);
+	assert_int_equal(pcore_queue_poll_until(q, 0), -EAGAIN);
 	put("a");
-	assert_int_equal(pcore_queue_poll(q, 0), 0);
+	assert_int_equal(pcore_queue_poll_until(q, 0), 0);
 	item = (struct pcore_item){ .data = "b", .len = 1 };
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, pcore_now_ns() + NS_PER_MS), -ETIMEDOUT);
-	assert_int_equal(pcore_queue_join(q, pcore_now_ns() + NS_PER_MS), -ETIMEDOUT);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, pcore_now_ns() + NS_PER_MS), -ETIMEDOUT);
+	assert_int_equal(pcore_queue_join_until(q, pcore_now_ns() + NS_PER_MS), -ETIMEDOUT);
 	end();
 }
 
@@ -436,7 +436,7 @@ static pid_t in_a_child(void (*fn)(void))
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		q = NULL;
-		if (pcore_queue_open(&q, dfd, "q", NULL) < 0)
+		if (pcore_queue_open_at(&q, dfd, "q", NULL) < 0)
 			_exit(1);
 		fn();
 		pcore_queue_free(q);
@@ -463,7 +463,7 @@ static void put_many(void)
 		struct pcore_item item = { .data = s };
 
 		item.len = (size_t)snprintf(s, sizeof(s), "%d", i);
-		if (pcore_queue_put(q, &item, 1, false, INT64_MAX) != 1)
+		if (pcore_queue_put_until(q, &item, 1, false, INT64_MAX) != 1)
 			_exit(2);
 	}
 }
@@ -474,11 +474,11 @@ static void processes_wait_for_each_other(void **state)
 	pid_t pid;
 
 	(void)state;
-	make((struct pcore_queue_spec){ .max_items = 2 });
+	make((struct pcore_queue_config){ .max_items = 2 });
 	pid = in_a_child(put_many);
 	for (int i = 0; i < MANY; i++) {
 		buf.len = 0;
-		assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, pcore_now_ns() + 20 * NS_PER_S), 1);
+		assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, pcore_now_ns() + 20 * NS_PER_S), 1);
 		assert_int_equal(atoi(item.data), i);
 	}
 	ended_well(pid);
@@ -487,7 +487,7 @@ static void processes_wait_for_each_other(void **state)
 
 static void join_child(void)
 {
-	if (pcore_queue_join(q, pcore_now_ns() + 20 * NS_PER_S) != 0)
+	if (pcore_queue_join_until(q, pcore_now_ns() + 20 * NS_PER_S) != 0)
 		_exit(2);
 }
 
@@ -497,7 +497,7 @@ static void a_join_ends_with_the_last_ack(void **state)
 	pid_t pid;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	put("b");
 	pid = in_a_child(join_child);
@@ -513,7 +513,7 @@ static void get_the_end(void)
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 	struct pcore_item item;
 
-	if (pcore_queue_get(q, &item, 1, &gone, &b, pcore_now_ns() + 20 * NS_PER_S) != -ESHUTDOWN)
+	if (pcore_queue_get_until(q, &item, 1, &gone, &b, pcore_now_ns() + 20 * NS_PER_S) != -ESHUTDOWN)
 		_exit(2);
 }
 
@@ -522,7 +522,7 @@ static void who_waits_sees_the_end(void **state)
 	pid_t pid[3];
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	for (size_t i = 0; i < 3; i++)
 		pid[i] = in_a_child(get_the_end);
 	assert_int_equal(pcore_queue_close(q, false), 0);
@@ -541,7 +541,7 @@ static void *put_from_a_thread(void *arg)
 		uint32_t number = *(uint32_t *)arg * PER_THREAD + i;
 		struct pcore_item item = { .data = &number, .len = sizeof(number) };
 
-		if (pcore_queue_put(q, &item, 1, false, INT64_MAX) != 1)
+		if (pcore_queue_put_until(q, &item, 1, false, INT64_MAX) != 1)
 			return arg;
 	}
 	return NULL;
@@ -553,7 +553,7 @@ static void *take_in_a_thread(void *arg)
 	struct pcore_item items[4];
 	int n;
 
-	while ((n = pcore_queue_get(q, items, 4, *(uint32_t *)arg % 2 ? &gone : &leased, &b, INT64_MAX)) > 0) {
+	while ((n = pcore_queue_get_until(q, items, 4, *(uint32_t *)arg % 2 ? &gone : &leased, &b, INT64_MAX)) > 0) {
 		for (int i = 0; i < n; i++) {
 			uint32_t number;
 
@@ -576,7 +576,7 @@ static void threads_share_a_handle(void **state)
 	void *failed;
 
 	(void)state;
-	make((struct pcore_queue_spec){ .max_items = 50 });
+	make((struct pcore_queue_config){ .max_items = 50 });
 	atomic_store(&sum, 0);
 	for (uint32_t i = 0; i < THREADS; i++) {
 		number[i] = i;
@@ -608,7 +608,7 @@ static void a_loop_waits_for_it(void **state)
 	struct pcore_loop *lp = NULL;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	assert_int_equal(pcore_loop_new(&lp, PCORE_LOOP_AUTO), 0);
 	assert_int_equal(pcore_queue_watch_start(&w, lp, q), 0);
 	put("a");
@@ -638,7 +638,7 @@ static void a_dead_item_is_set_aside_with_its_reason(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	put("a");
 	put("b");
 	assert_string_equal(get(&leased, &item), "a");
@@ -651,19 +651,19 @@ static void a_dead_item_is_set_aside_with_its_reason(void **state)
 	assert_int_equal(stat_now().bytes, durable ? 2 : 2 + strlen("exit 1"));
 	assert_int_equal(stat_now().ready + stat_now().leased + stat_now().delayed, 0);
 	assert_string_equal(take(), "nothing");
-	assert_int_equal(pcore_queue_join(q, 0), 0);
+	assert_int_equal(pcore_queue_join_until(q, 0), 0);
 
-	assert_int_equal(pcore_queue_dead(q, 0, &dead, &b), 1);
+	assert_int_equal(pcore_queue_dead_into(q, 0, &dead, &b), 1);
 	assert_int_equal(dead.item.id, 1);
 	assert_int_equal(dead.item.attempt, 2);
 	assert_string_equal(dead.item.data, "a");
 	assert_string_equal(dead.reason, "exit 1");
 	assert_int_equal(dead.reason_len, 6);
 	assert_true(pcore_clock_ns(CLOCK_REALTIME) - dead.died_ns < 3600 * NS_PER_S);
-	assert_int_equal(pcore_queue_dead(q, 1, &dead, &b), 1);
+	assert_int_equal(pcore_queue_dead_into(q, 1, &dead, &b), 1);
 	assert_int_equal(dead.item.id, 2);
 	assert_string_equal(dead.reason, "");
-	assert_int_equal(pcore_queue_dead(q, 2, &dead, &b), 0);
+	assert_int_equal(pcore_queue_dead_into(q, 2, &dead, &b), 0);
 	pcore_buf_done(&b);
 	end();
 }
@@ -673,14 +673,14 @@ static void a_dead_item_is_revived_or_discarded(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ .max_items = 2 });
+	make((struct pcore_queue_config){ .max_items = 2 });
 	assert_int_equal(put_key("k", "a", false), 1);
 	put("b");
 	bury_one("a", "why", &item);
 	assert_int_equal(put_key("k", "again", false), -EAGAIN); /* it keeps its place */
 	bury_one("b", "why", &item);
 	assert_int_equal(pcore_queue_close(q, false), 0);
-	assert_int_equal(pcore_queue_get(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_get_until(q, &item, 1, &gone, &buf, INT64_MAX), -ESHUTDOWN);
 	assert_int_equal(pcore_queue_revive(q, 3), -ENOENT);
 	assert_int_equal(pcore_queue_revive(q, 1), 0);
 	assert_int_equal(pcore_queue_revive(q, 1), -ENOENT);
@@ -699,7 +699,7 @@ static void a_key_of_a_dead_item_is_in_use(void **state)
 	struct pcore_item item;
 
 	(void)state;
-	make((struct pcore_queue_spec){ 0 });
+	make((struct pcore_queue_config){ 0 });
 	assert_int_equal(put_key("k", "a", false), 1);
 	bury_one("a", "why", &item);
 	assert_int_equal(put_key("k", "b", false), -EEXIST);

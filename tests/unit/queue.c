@@ -15,14 +15,14 @@
 static char dir[] = "/tmp/pcore-queue.XXXXXX";
 static int dfd;
 
-static const struct pcore_queue_spec any = { 0 };
+static const struct pcore_queue_config any = { 0 };
 static const struct pcore_take gone = { 0 };
 
-static struct pcore_queue *open_queue(const char *name, const struct pcore_queue_spec *spec)
+static struct pcore_queue *open_queue(const char *name, const struct pcore_queue_config *spec)
 {
 	struct pcore_queue *q = NULL;
 
-	assert_int_equal(pcore_queue_open(&q, dfd, name, spec), 0);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, name, spec), 0);
 	return q;
 }
 
@@ -30,13 +30,13 @@ static void put(struct pcore_queue *q, const char *s)
 {
 	struct pcore_item item = { .data = s, .len = strlen(s) };
 
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, 0), 1);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, 0), 1);
 }
 
 static int get(struct pcore_queue *q, const struct pcore_take *how, struct pcore_item *item, int64_t deadline)
 {
 	struct pcore_buf buf = PCORE_BUF_INIT(0);
-	int n = pcore_queue_get(q, item, 1, how, &buf, deadline);
+	int n = pcore_queue_get_until(q, item, 1, how, &buf, deadline);
 
 	pcore_buf_done(&buf);
 	return n;
@@ -56,16 +56,16 @@ static void a_missing_queue_is_made_only_when_asked_for(void **state)
 	struct pcore_queue *q = NULL, *again;
 
 	(void)state;
-	assert_int_equal(pcore_queue_open(&q, dfd, "q", NULL), -ENOENT);
+	assert_int_equal(pcore_queue_open_at(&q, dfd, "q", NULL), -ENOENT);
 	q = open_queue("q", &any);
 	put(q, "a");
 	again = open_queue("q", &any);
-	assert_int_equal(pcore_queue_poll(again, 0), 0);
+	assert_int_equal(pcore_queue_poll_until(again, 0), 0);
 	assert_int_equal(pcore_queue_create(dfd, "q", &any), -EEXIST);
 	pcore_queue_free(again);
 	pcore_queue_free(q);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), -ENOENT);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), -ENOENT);
 }
 
 static void a_removed_queue_is_over_for_its_users(void **state)
@@ -75,16 +75,16 @@ static void a_removed_queue_is_over_for_its_users(void **state)
 
 	(void)state;
 	put(q, "a");
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
 	assert_int_equal(get(q, &gone, &item, INT64_MAX), -ESHUTDOWN);
 	item = (struct pcore_item){ .data = "b", .len = 1 };
-	assert_int_equal(pcore_queue_put(q, &item, 1, false, INT64_MAX), -ESHUTDOWN);
+	assert_int_equal(pcore_queue_put_until(q, &item, 1, false, INT64_MAX), -ESHUTDOWN);
 	pcore_queue_free(q);
 }
 
 static void put_all_tells_how_many_are_in(void **state)
 {
-	struct pcore_queue *q = open_queue("q", &(struct pcore_queue_spec){ .max_items = 3 });
+	struct pcore_queue *q = open_queue("q", &(struct pcore_queue_config){ .max_items = 3 });
 	struct pcore_item items[5] = { { .len = 0 } };
 	size_t done;
 
@@ -96,7 +96,7 @@ static void put_all_tells_how_many_are_in(void **state)
 	assert_int_equal(pcore_queue_put_all(q, items, 5, false, NS_PER_MS, &done), -ETIMEDOUT);
 	assert_int_equal(done, 0);
 	pcore_queue_free(q);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
 }
 
 /* A child leases the only item and dies. */
@@ -132,9 +132,9 @@ static void a_lease_ends_with_its_holder(void **state)
 	/* ours is kept: we live */
 	assert_int_equal(get(q, &gone, &item, pcore_now_ns() + 1200 * NS_PER_MS), -ETIMEDOUT);
 	assert_int_equal(pcore_queue_ack(q, item.id, item.attempt), 0);
-	assert_int_equal(pcore_queue_join(q, 0), 0);
+	assert_int_equal(pcore_queue_join_until(q, 0), 0);
 	pcore_queue_free(q);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
 }
 
 struct source {
@@ -188,7 +188,7 @@ static void one_loop_waits_for_several_queues(void **state)
 		assert_int_equal(s[i].got, 20);
 		pcore_queue_free(s[i].q);
 		snprintf(name, sizeof(name), "q%zu", i);
-		assert_int_equal(pcore_queue_remove(dfd, name), 0);
+		assert_int_equal(pcore_queue_remove_at(dfd, name), 0);
 	}
 	pcore_loop_free(lp);
 }
@@ -278,7 +278,7 @@ static void end_thing(struct thing *t, size_t i)
 			close(t->fds[k]);
 	pcore_queue_free(t->q);
 	if (t->q)
-		assert_int_equal(pcore_queue_remove(dfd, name), 0);
+		assert_int_equal(pcore_queue_remove_at(dfd, name), 0);
 }
 
 static void one_loop_tells_which_of_many_things_are_ready(void **state)
@@ -327,7 +327,7 @@ static void a_watch_that_waits_can_be_stopped(void **state)
 	assert_int_equal(pcore_loop_run(lp), 0);
 	pcore_loop_free(lp);
 	pcore_queue_free(q);
-	assert_int_equal(pcore_queue_remove(dfd, "q"), 0);
+	assert_int_equal(pcore_queue_remove_at(dfd, "q"), 0);
 }
 
 int main(void)

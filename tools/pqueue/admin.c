@@ -43,7 +43,7 @@ static int print_buf(struct pcore_buf *b, int error)
 	return r == CLI_GO ? CLI_OK : r;
 }
 
-static int look(const struct pqueue_opts *o, struct pcore_queue_stat *ret)
+static int look(const struct pqueue_opts *o, struct pcore_queue_state *ret)
 {
 	struct pcore_queue *q = NULL;
 	int r = pqueue_open(o, false, &q), error;
@@ -51,7 +51,7 @@ static int look(const struct pqueue_opts *o, struct pcore_queue_stat *ret)
 	if (r != CLI_GO)
 		return r;
 
-	error = pcore_queue_stat(q, ret);
+	error = pcore_queue_state(q, ret);
 	pcore_queue_free(q);
 	return error < 0 ? pqueue_error("look at", o->name, error) : CLI_GO;
 }
@@ -59,7 +59,7 @@ static int look(const struct pqueue_opts *o, struct pcore_queue_stat *ret)
 int pqueue_len(struct pqueue_opts *o)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(0);
-	struct pcore_queue_stat stat;
+	struct pcore_queue_state stat;
 	int r = look(o, &stat);
 
 	return r == CLI_GO ? print_buf(&b, pcore_buf_addf(&b, "%" PRIu64 "\n", stat.ready)) : r;
@@ -92,7 +92,7 @@ static double a_second(uint64_t n, int64_t age_ns)
 	return age_ns > 0 ? (double)n * (double)NS_PER_S / (double)age_ns : 0;
 }
 
-static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_stat *s)
+static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_state *s)
 {
 	const struct figure figures[] = {
 		{ "ready", s->ready, false },
@@ -146,7 +146,7 @@ static int print_stat(const struct pqueue_opts *o, const struct pcore_queue_stat
 
 int pqueue_stat(struct pqueue_opts *o)
 {
-	struct pcore_queue_stat stat;
+	struct pcore_queue_state stat;
 	int r = look(o, &stat);
 
 	return r == CLI_GO ? print_stat(o, &stat) : r;
@@ -194,12 +194,12 @@ static int read_names(DIR *dir, struct names *names)
 static int list_one(int dir, const char *name, struct pcore_buf *b)
 {
 	struct pcore_queue *q = NULL;
-	struct pcore_queue_stat s;
-	int r = pcore_queue_open(&q, dir, name, NULL);
+	struct pcore_queue_state s;
+	int r = pcore_queue_open_at(&q, dir, name, NULL);
 
 	if (r == 0) {
 		pqueue_tell_found(name, q);
-		r = pcore_queue_stat(q, &s);
+		r = pcore_queue_state(q, &s);
 	}
 	pcore_queue_free(q);
 	if (r == -ENOENT) /* removed meanwhile */
@@ -241,7 +241,7 @@ int pqueue_join(struct pqueue_opts *o)
 	if (r != CLI_GO)
 		return r;
 
-	error = pcore_queue_join(q, pcore_queue_deadline(o->timeout));
+	error = pcore_queue_join_until(q, pcore_queue_deadline(o->timeout));
 	pcore_queue_free(q);
 	if (error == -ETIMEDOUT)
 		return CLI_TIMEOUT;
@@ -280,7 +280,7 @@ int pqueue_rm(struct pqueue_opts *o)
 	if (r != CLI_GO)
 		return r;
 
-	error = pcore_queue_remove(place.dir, place.path);
+	error = pcore_queue_remove_at(place.dir, place.path);
 	if (error == -EBADMSG || error == -EPROTONOSUPPORT)
 		error = remove_what_is_none(&place) == 0 ? 0 : error;
 	pqueue_place_done(&place);

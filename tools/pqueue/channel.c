@@ -44,7 +44,7 @@ static int open_end(const struct pqueue_opts *o, enum pcore_channel_mode mode, i
 	if (r != CLI_GO)
 		return r;
 
-	error = pcore_channel_open(ret, place.dir, place.path, mode, deadline_ns);
+	error = pcore_channel_open_at(ret, place.dir, place.path, mode, deadline_ns);
 	pqueue_place_done(&place);
 	return error < 0 ? channel_error(o->name, error) : CLI_GO;
 }
@@ -64,7 +64,7 @@ static int send_input(const struct pqueue_opts *o, struct pcore_channel *c, int 
 	pqueue_input_init(&in, o, fd, UINT32_MAX);
 	while (error == 0 && (n = pqueue_input_next(&in, items, AT_ONCE)) > 0)
 		for (ssize_t i = 0; i < n && error == 0; i++)
-			error = pcore_channel_send(c, items[i].data, items[i].len, NULL, 0, INT64_MAX);
+			error = pcore_channel_send_until(c, items[i].data, items[i].len, NULL, 0, INT64_MAX);
 	if (error < 0)
 		r = channel_error(o->name, error);
 	else if (n < 0)
@@ -85,7 +85,7 @@ static int print_messages(const struct pqueue_opts *o, struct pcore_channel *c, 
 		struct pcore_item item = { 0 };
 
 		pcore_buf_clear(&buf);
-		got = pcore_channel_recv(c, &buf, o->max, NULL, NULL, o->poll < 0 ? INT64_MAX : pcore_queue_deadline(o->poll));
+		got = pcore_channel_recv_until(c, &buf, o->max, NULL, NULL, o->poll < 0 ? INT64_MAX : pcore_queue_deadline(o->poll));
 		if (got <= 0)
 			break;
 		item.len = buf.len;
@@ -112,7 +112,7 @@ int pqueue_send(struct pqueue_opts *o)
 	if (r == CLI_GO && o->n_words == 0)
 		r = send_input(o, c, STDIN_FILENO);
 	for (size_t i = 0; i < o->n_words && r == CLI_GO; i++) {
-		error = pcore_channel_send(c, o->words[i], strlen(o->words[i]), NULL, 0, INT64_MAX);
+		error = pcore_channel_send_until(c, o->words[i], strlen(o->words[i]), NULL, 0, INT64_MAX);
 		r = error < 0 ? channel_error(o->name, error) : CLI_GO;
 	}
 	pcore_channel_free(c);
@@ -185,7 +185,7 @@ static int bridge_stdio(struct bridge *b)
 		return cli_error("cannot start a thread: %s", strerror(-r));
 	b->received = receive(b);
 	if (b->received == CLI_GO)
-		(void)pcore_channel_join(b->channel, INT64_MAX);
+		(void)pcore_channel_join_until(b->channel, INT64_MAX);
 	if (b->received == CLI_GO && pthread_tryjoin_np(b->sender, NULL) == 0)
 		return b->sent;
 	return b->received;

@@ -60,7 +60,7 @@ static int list(const struct pqueue_opts *o, struct pcore_queue *q)
 	struct pcore_dead d = { .item.id = 0 };
 	int n, r = CLI_GO;
 
-	while (r == CLI_GO && (n = pcore_queue_dead(q, d.item.id, &d, &buf)) != 0) {
+	while (r == CLI_GO && (n = pcore_queue_dead_into(q, d.item.id, &d, &buf)) != 0) {
 		if (n > 0)
 			n = o->json ? add_object(&out, &d) : add_line(&out, &d, o->items);
 		if (n < 0)
@@ -87,7 +87,7 @@ static int change_all(const struct pqueue_opts *o, struct pcore_queue *q, change
 	struct pcore_dead d = { .item.id = 0 };
 	int n;
 
-	while ((n = pcore_queue_dead(q, d.item.id, &d, &buf)) > 0) {
+	while ((n = pcore_queue_dead_into(q, d.item.id, &d, &buf)) > 0) {
 		pcore_buf_clear(&buf);
 		n = change(q, d.item.id);
 		if (n < 0 && n != -ENOENT)

@@ -46,7 +46,7 @@ static int take(struct get *g, uint64_t left)
 		int n;
 
 		pcore_buf_clear(&g->buf);
-		n = pcore_queue_get(g->queue, g->items, want, &how, &g->buf,
+		n = pcore_queue_get_until(g->queue, g->items, want, &how, &g->buf,
 			o->nowait || o->all ? 0 : pcore_queue_deadline(o->timeout));
 		if (n < 0)
 			return end_of_get(g, n);
@@ -59,13 +59,13 @@ static int take(struct get *g, uint64_t left)
 /* As many as are ready now; what is put meanwhile is none of them. */
 static int how_many(const struct get *g, uint64_t *ret)
 {
-	struct pcore_queue_stat stat;
+	struct pcore_queue_state stat;
 	int error;
 
 	*ret = g->o->count;
 	if (!g->o->all)
 		return CLI_GO;
-	error = pcore_queue_stat(g->queue, &stat);
+	error = pcore_queue_state(g->queue, &stat);
 	*ret = stat.ready;
 	return error < 0 ? pqueue_error("look at", g->o->name, error) : CLI_GO;
 }
@@ -103,7 +103,7 @@ int pqueue_peek(struct pqueue_opts *o)
 
 	pqueue_output_init(&out, o);
 	if (r == CLI_GO) {
-		n = pcore_queue_peek(q, &item, &buf);
+		n = pcore_queue_peek_into(q, &item, &buf);
 		if (n > 0)
 			r = pqueue_output_items(&out, &buf, 0, &item, 1, false);
 		else

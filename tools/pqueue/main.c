@@ -73,7 +73,7 @@ static int set_delimiter(void *opts, const char *name, const char *value)
 static int set_sync(void *opts, const char *name, const char *value)
 {
 	static const char interval[] = "interval=";
-	struct pcore_queue_spec *s = &((struct pqueue_opts *)opts)->spec;
+	struct pcore_queue_config *s = &((struct pqueue_opts *)opts)->spec;
 	bool timed = strncmp(value, interval, strlen(interval)) == 0;
 
 	((struct pqueue_opts *)opts)->sync = true;

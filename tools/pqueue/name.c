@@ -96,7 +96,7 @@ int pqueue_open(const struct pqueue_opts *o, bool create, struct pcore_queue **r
 	if (r != CLI_GO)
 		return r;
 
-	error = pcore_queue_open(ret, place.dir, place.path, create ? &o->spec : NULL);
+	error = pcore_queue_open_at(ret, place.dir, place.path, create ? &o->spec : NULL);
 	pqueue_place_done(&place);
 	if (error < 0)
 		return pqueue_error("open", o->name, error);

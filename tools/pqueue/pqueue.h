@@ -18,7 +18,7 @@ struct pqueue_opts {
 	bool null, delimiter, frames, whole;
 	unsigned char delim; /* with delimiter */
 
-	struct pcore_queue_spec spec; /* create */
+	struct pcore_queue_config spec; /* create */
 	bool sync; /* it was given */
 	const char *copy_to; /* repair */
 

@@ -117,7 +117,7 @@ static int put_input(struct put *p)
 
 int pqueue_put(struct pqueue_opts *o)
 {
-	struct pcore_queue_stat stat;
+	struct pcore_queue_state stat;
 	struct put *p = calloc(1, sizeof(*p));
 	int r, error;
 
@@ -127,7 +127,7 @@ int pqueue_put(struct pqueue_opts *o)
 	p->o = o;
 	r = pqueue_open(o, !o->no_create, &p->queue);
 	if (r == CLI_GO) {
-		error = pcore_queue_stat(p->queue, &stat);
+		error = pcore_queue_state(p->queue, &stat);
 		p->max_item = stat.spec.max_item;
 		r = error < 0 ? pqueue_error("look at", o->name, error) : CLI_GO;
 	}

@@ -135,7 +135,7 @@ static void job_free(struct work_job *j)
 	free(j);
 }
 
-/* Lease an item, if there is one now: 1 or as pcore_queue_get(). */
+/* Lease an item, if there is one now: 1 or as pcore_queue_get_until(). */
 static int take(struct work *w, struct work_job **ret)
 {
 	struct pcore_take how = { .lease = true, .lease_ns = w->opts->lease, .holder = w->holder };
@@ -144,7 +144,7 @@ static int take(struct work *w, struct work_job **ret)
 	int r;
 
 	pcore_buf_clear(&w->buf);
-	r = pcore_queue_get(w->queue, &item, 1, &how, &w->buf, 0);
+	r = pcore_queue_get_until(w->queue, &item, 1, &how, &w->buf, 0);
 	if (r < 0)
 		return r;
 	j = calloc(1, sizeof(*j) + item.len + 1);

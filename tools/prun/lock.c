@@ -36,7 +36,7 @@ static int open_named(struct run *r, enum pcore_lock_kind kind, const char *name
 	if (dir < 0)
 		return CLI_FAILURE;
 	(void)snprintf(file, sizeof(file), "%s.%s", name, kind == PCORE_LOCK_NAMED ? "lock" : "sem");
-	error = pcore_lock_open(&r->lock, kind, dir, file);
+	error = pcore_lock_open_at(&r->lock, kind, dir, file);
 	return error < 0 ? cli_error("cannot open the lock '%s': %s", name, strerror(-error)) : CLI_GO;
 }
 
@@ -56,7 +56,7 @@ int run_take_lock(struct run *r)
 		if (status == CLI_GO)
 			status = open_named(r, PCORE_LOCK_SEMAPHORE, name);
 	} else if (strchr(o->lock, '/')) {
-		error = pcore_lock_open(&r->lock, PCORE_LOCK_FILE, AT_FDCWD, o->lock);
+		error = pcore_lock_open_at(&r->lock, PCORE_LOCK_FILE, AT_FDCWD, o->lock);
 		if (error < 0)
 			return cli_error("cannot open the lock '%s': %s", o->lock, strerror(-error));
 	} else if (!cli_is_name(o->lock)) {
@@ -67,7 +67,7 @@ int run_take_lock(struct run *r)
 	if (status != CLI_GO)
 		return status;
 
-	error = pcore_lock_acquire(r->lock, o->shared, n, deadline);
+	error = pcore_lock_acquire_until(r->lock, o->shared, n, deadline);
 	if (error == 0)
 		return CLI_GO;
 	if (error != -EBUSY && error != -ETIMEDOUT)
