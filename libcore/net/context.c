@@ -173,22 +173,28 @@ static bool parse_san(const char *uri, size_t len, struct net_tls_peer *ret)
 	return true;
 }
 
-int net_tls_cert_peer(SSL *ssl, struct net_tls_peer *ret, struct pcore_net_error *err)
+/* Within the handshake, so that OpenSSL tells a peer whose certificate names no role that it will not do. */
+int net_tls_verify(int ok, X509_STORE_CTX *x)
 {
-	X509 *cert = SSL_get1_peer_certificate(ssl);
-	GENERAL_NAMES *names = cert ? X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL) : NULL;
+	SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct net_tls *t = SSL_get_app_data(ssl);
+	GENERAL_NAMES *names;
 	bool found = false;
 
+	if (!ok || X509_STORE_CTX_get_error_depth(x) > 0)
+		return ok;
+	names = X509_get_ext_d2i(X509_STORE_CTX_get_current_cert(x), NID_subject_alt_name, NULL, NULL);
 	for (int i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
 		if (name->type == GEN_URI)
 			found = parse_san((const char *)ASN1_STRING_get0_data(name->d.ia5),
-				(size_t)ASN1_STRING_length(name->d.ia5), ret);
+				(size_t)ASN1_STRING_length(name->d.ia5), &t->peer);
 	}
 	GENERAL_NAMES_free(names);
-	X509_free(cert);
-	return found ? 0 : net_error(err, -EKEYREJECTED, "the peer's certificate names no role (a SAN of URI:pnode:ROLE:NAME)");
+	if (!found)
+		X509_STORE_CTX_set_error(x, X509_V_ERR_APPLICATION_VERIFICATION);
+	return found;
 }
 
 /* ---- the context ---- */

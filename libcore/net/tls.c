@@ -83,7 +83,7 @@ int net_tls_new(struct net_tls **ret, struct net_tls_ctx *x, bool server, const 
 	SSL_set_app_data(t->ssl, t);
 	/* A client that does not ask for a proof takes any server. A server asks for a certificate where it has an authority. */
 	if (!server || !x->keys)
-		SSL_set_verify(t->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		SSL_set_verify(t->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, x->keys ? NULL : net_tls_verify);
 	if (server)
 		SSL_set_accept_state(t->ssl);
 	else
@@ -172,6 +172,15 @@ static int key_error(const struct net_tls *t, struct pcore_net_error *err)
 	return net_error(err, -EKEYREJECTED, "authentication failed: the peer offers no key");
 }
 
+static int cert_error(const struct net_tls *t, struct pcore_net_error *err)
+{
+	long why = SSL_get_verify_result(t->ssl);
+
+	if (why == X509_V_ERR_APPLICATION_VERIFICATION)
+		return net_error(err, -EKEYREJECTED, "the peer's certificate names no role (a SAN of URI:pnode:ROLE:NAME)");
+	return net_error(err, -EKEYREJECTED, "authentication failed: the peer's certificate: %s", X509_verify_cert_error_string(why));
+}
+
 static int tls_error(const struct net_tls *t, struct pcore_net_error *err)
 {
 	unsigned long e = ERR_peek_error();
@@ -188,8 +197,7 @@ static int tls_error(const struct net_tls *t, struct pcore_net_error *err)
 	case SSL_R_NO_APPLICATION_PROTOCOL:
 		return net_error(err, -EPROTONOSUPPORT, "the peer does not speak pcore/1");
 	case SSL_R_CERTIFICATE_VERIFY_FAILED:
-		return net_error(err, -EKEYREJECTED, "authentication failed: the peer's certificate: %s",
-			X509_verify_cert_error_string(SSL_get_verify_result(t->ssl)));
+		return cert_error(t, err);
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		return net_error(err, -EKEYREJECTED, "authentication failed: the peer has no certificate");
 	case SSL_R_BINDER_DOES_NOT_VERIFY:
@@ -215,7 +223,7 @@ static int check_peer(struct net_tls *t, struct pcore_net_error *err)
 	if (len != sizeof(net_tls_alpn) - 1 || memcmp(alpn, net_tls_alpn + 1, len) != 0)
 		return net_error(err, -EPROTONOSUPPORT, "the peer does not speak pcore/1");
 	if (!t->ctx->keys)
-		return net_tls_cert_peer(t->ssl, &t->peer, err);
+		return 0; /* net_tls_verify() was */
 	/* A server without the key can go on with a certificate instead; then the key was not used. */
 	if (SSL_session_reused(t->ssl) != 1)
 		return t->server ? key_error(t, err) : net_error(err, -EKEYREJECTED, "authentication failed: the peer has not used the key");

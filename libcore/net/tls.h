@@ -42,7 +42,7 @@ BIO_METHOD *net_tls_bio(void);
 
 extern const char net_tls_alpn[8]; /* its length, then the name */
 
-/* Take the role and the name out of the peer's certificate. 0, -EKEYREJECTED. */
-int net_tls_cert_peer(SSL *ssl, struct net_tls_peer *ret, struct pcore_net_error *err);
+/* Take the role and the name out of the peer's certificate: one that has none is rejected. For SSL_set_verify(). */
+int net_tls_verify(int ok, X509_STORE_CTX *x);
 
 #endif

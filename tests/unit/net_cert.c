@@ -227,8 +227,9 @@ static void certificates_without_a_role_are_rejected(void **state)
 		struct end a = { 0 }, b = { 0 };
 
 		join(&c, &a, &s, &b, true);
-		UNTIL(b.closed);
+		UNTIL(a.closed && b.closed);
 		assert_int_equal(b.opened, 0);
+		assert_int_equal(a.error.code, -EKEYREJECTED); /* and does not try again */
 		assert_int_equal(b.error.code, -EKEYREJECTED);
 		assert_string_equal(b.error.why, "the peer's certificate names no role (a SAN of URI:pnode:ROLE:NAME)");
 		ends_done(&a, &b);
