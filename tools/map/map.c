@@ -766,15 +766,15 @@ static int make_pool(struct map *m)
 	};
 	int r = o->face->executor ? make_remote(m) : make_executor(m);
 
-	if (o->face->executor && r != CLI_GO)
-		return r;
 	if (!o->face->executor && r < 0)
 		return cli_spawn_error(&m->err, o->words[0]);
+	if (!m->ex)
+		return r;
 	if (pcore_pool_new(&m->pool, m->loop, &spec, &owner, m, m->ex) < 0) {
 		m->ex->ops->free(m->ex);
 		return cli_error("out of memory");
 	}
-	return CLI_GO;
+	return o->face->executor ? r : CLI_GO; /* an executor of others that failed has to be closed all the same */
 }
 
 static int open_record(struct map *m)
@@ -875,7 +875,7 @@ static int final_status(const struct map *m)
 
 int map_run(struct map_opts *opts)
 {
-	struct map m = { .opts = opts, .signals = { .fd = -EBADF, .received = received }, .source = { .fd = -EBADF } };
+	struct map m = { .opts = opts, .signals = { .fd = -EBADF, .stopped = true, .received = received }, .source = { .fd = -EBADF } };
 	int die_of = 0;
 	int status;
 
@@ -887,6 +887,9 @@ int map_run(struct map_opts *opts)
 		status = pcore_loop_run(m.loop);
 		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : final_status(&m);
 		die_of = m.reader_gone ? SIGPIPE : m.ended_by;
+	} else if (m.pool && opts->face->executor) { /* what it had begun to connect to */
+		pcore_pool_stop(m.pool, PCORE_POOL_KILL);
+		(void)pcore_loop_run(m.loop);
 	}
 	tear_down(&m);
 	if (die_of)
