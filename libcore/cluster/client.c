@@ -19,25 +19,22 @@ static struct cluster *cluster_of(const struct pcore_executor *ex)
 	return container_of(ex, struct cluster, ex);
 }
 
-struct name {
-	struct pcore_list link;
-	char text[];
-};
-
-const char *cluster_name(struct cluster *c, const char *name)
+struct cluster_name *cluster_name(struct cluster *c, const char *name)
 {
-	struct name *n;
+	struct cluster_name *n;
 
-	PCORE_LIST_FOREACH_SAFE(node, &c->names)
-		if (strcmp(container_of(node, struct name, link)->text, name) == 0)
-			return container_of(node, struct name, link)->text;
-	n = malloc(sizeof(*n) + strlen(name) + 1);
+	PCORE_LIST_FOREACH_SAFE(node, &c->names) {
+		n = container_of(node, struct cluster_name, link);
+		if (strcmp(n->text, name) == 0)
+			return n;
+	}
+	n = calloc(1, sizeof(*n) + strlen(name) + 1);
 	if (!n)
 		return NULL;
 	strcpy(n->text, name);
 	pcore_list_init(&n->link);
 	pcore_list_add_tail(&c->names, &n->link);
-	return n->text;
+	return n;
 }
 
 struct cluster_run *cluster_find(struct cluster *c, uint64_t id)
@@ -500,7 +497,8 @@ static void cluster_free(struct pcore_executor *ex)
 	while ((node = pcore_list_pop(&c->links)))
 		link_free(container_of(node, struct link, link));
 	while ((node = pcore_list_pop(&c->names)))
-		free(container_of(node, struct name, link));
+		free(container_of(node, struct cluster_name, link));
+	free(c->numbers);
 	pcore_sched_free(c->host.sched);
 	pcore_map_done(&c->by_id);
 	pcore_buf_done(&c->env);
@@ -561,6 +559,7 @@ int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const str
 	if (!l)
 		return -ENOMEM;
 	pcore_list_add_tail(&c->links, &l->link);
+	l->lasts = c->spec.shared;
 	if (link_set_address(l, text, addrs, n) < 0)
 		return -ENOMEM;
 	link_connect(l);
@@ -579,14 +578,29 @@ int pcore_cluster_adopt(struct pcore_executor *ex, struct pcore_net_conn *conn)
 	return 0;
 }
 
-bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluster_node *ret)
+/* That is connected to, or was. */
+static void find_it(struct cluster *c, const char *name, struct pcore_cluster_node *ret)
 {
-	PCORE_LIST_FOREACH_SAFE(node, &cluster_of(ex)->links) {
+	PCORE_LIST_FOREACH_SAFE(node, &c->links) {
 		const struct link *l = container_of(node, struct link, link);
 
-		if (!l->name || i-- > 0)
+		if (l->name != name)
 			continue;
-		*ret = (struct pcore_cluster_node){ l->name, (uint32_t)l->node.cpus, l->jobs, l->job_ns, l->joined };
+		ret->cpus = (uint32_t)l->node.cpus;
+		ret->up = l->joined;
+	}
+}
+
+bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluster_node *ret)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &cluster_of(ex)->names) {
+		const struct cluster_name *n = container_of(node, struct cluster_name, link);
+
+		if (!n->member || i-- > 0)
+			continue;
+		*ret = (struct pcore_cluster_node){ .name = n->text, .jobs = n->jobs, .job_ns = n->job_ns, .sent = n->sent,
+			.received = n->received };
+		find_it(cluster_of(ex), n->text, ret);
 		return true;
 	}
 	return false;

@@ -46,6 +46,7 @@ struct pcore_cluster_spec {
 	struct pcore_sched_jobs jobs; /* of every job: the request, priority, what happens to a lost one; n and cookie are ours */
 	unsigned jobs_max; /* under way at a time; 0: as many as the nodes take */
 	int64_t wait_nodes_ns, lost_after_ns;
+	bool shared; /* what is connected to is a scheduler for many, which survives its process, and knows where its jobs are */
 
 	/* What all jobs have in common: append the bodies of an ENV, whose number is PCORE_CLUSTER_ENV, and of a TEMPLATE. Asked
 	 * once, when there is a job. 0, -errno. */
@@ -65,12 +66,13 @@ int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const str
 /* Take over a connection to a node, open or about to be. When it ends the node is dead. 0, -ENOMEM. */
 int pcore_cluster_adopt(struct pcore_executor *ex, struct pcore_net_conn *c);
 
-/* Who has done how much, one by one from i = 0; false when there are no more. */
+/* Who has done how much (cpus is 0 behind a scheduler for many), one by one from i = 0; false when there are no more. */
 struct pcore_cluster_node {
 	const char *name;
 	uint32_t cpus;
 	uint64_t jobs; /* that ended there */
 	int64_t job_ns; /* for how long they ran, in all */
+	uint64_t sent, received; /* bytes of arguments, and of outputs */
 	bool up;
 };
 bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluster_node *ret);

@@ -2,10 +2,12 @@
 /*
  * client_node.c - a private cluster and its nodes: what they are told of a job, and what becomes of what they say.
  */
+#include <string.h>
+
 #include "libcore/cluster/client_private.h"
 #include "libcore/cluster/spec.h"
 
-enum { TEMPLATE = 1 };
+enum { TEMPLATE = 1, NUMBERS_MAX = 1 << 20 };
 
 static struct cluster *cluster_of(const struct link *l)
 {
@@ -42,6 +44,38 @@ static int assign(struct link *l, const struct pcore_sched_action *a, struct lin
 	return 0;
 }
 
+static int number(struct link *l, uint32_t n, const char *name)
+{
+	struct cluster *c = cluster_of(l);
+
+	if (n >= NUMBERS_MAX)
+		return -EPROTO;
+	if (n >= c->n_numbers) {
+		struct cluster_name **numbers = reallocarray(c->numbers, n + 16, sizeof(struct cluster_name *));
+
+		if (!numbers)
+			return -ENOMEM;
+		memset(numbers + c->n_numbers, 0, (n + 16 - c->n_numbers) * sizeof(struct cluster_name *));
+		c->numbers = numbers;
+		c->n_numbers = n + 16;
+	}
+	c->numbers[n] = cluster_name(c, name);
+	if (!c->numbers[n])
+		return -ENOMEM;
+	c->numbers[n]->member = true;
+	return 0;
+}
+
+/* Where it is: the node itself, or the one that the scheduler means. */
+static struct cluster_name *where(struct link *l, uint32_t n)
+{
+	struct cluster *c = cluster_of(l);
+
+	if (n > 0 && n < c->n_numbers && c->numbers[n])
+		return c->numbers[n];
+	return cluster_name(c, l->name);
+}
+
 static void started(struct link *l, struct link_job *j, const struct pcore_wire_started *s)
 {
 	struct cluster_run *run = run_of(j);
@@ -49,7 +83,7 @@ static void started(struct link *l, struct link_job *j, const struct pcore_wire_
 	cluster_begun(run, true);
 	run->job->slot = s->slot;
 	run->job->result.pid = (pid_t)s->pid;
-	run->job->result.node = l->name;
+	run->job->result.node = where(l, s->node)->text;
 }
 
 static bool output(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len)
@@ -61,18 +95,30 @@ static void ended(struct link *l, struct link_job *j, const struct pcore_wire_do
 {
 	struct cluster_run *run = run_of(j);
 
+	struct cluster_name *name = where(l, d->node);
+
 	pcore_result_of_done(&run->result, d);
-	run->result.node = l->name;
+	run->result.node = name->text;
+	name->jobs++;
+	name->job_ns += d->wall_ns;
+	name->received += d->sent[0] + d->sent[1];
+	for (char **arg = run->args; arg && *arg; arg++)
+		name->sent += strlen(*arg) + 1;
 }
 
 static int joined(struct link *l)
 {
 	struct cluster *c = cluster_of(l);
 
-	l->name = cluster_name(c, l->node.name);
+	struct cluster_name *name = cluster_name(c, l->node.name);
+
+	if (!name)
+		return -ENOMEM;
+	name->member |= !c->spec.shared;
+	l->name = name->text;
 	c->node_came = true;
 	cluster_tell(c, PCORE_CLUSTER_UP, l->node.name, "", 0, NULL);
-	return l->name ? 0 : -ENOMEM;
+	return 0;
 }
 
 static void changed(struct link *l)
@@ -113,6 +159,7 @@ static void pump(struct link *l)
 const struct link_ops cluster_link_ops = {
 	.find = find,
 	.assign = assign,
+	.number = number,
 	.started = started,
 	.output = output,
 	.ended = ended,

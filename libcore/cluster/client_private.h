@@ -11,6 +11,16 @@
 
 struct cluster;
 
+/* The name of a node, and what that has done. It lives as long as the executor, as results point to it. */
+struct cluster_name {
+	struct pcore_list link;
+	bool member; /* not a scheduler */
+	uint64_t jobs;
+	int64_t job_ns;
+	uint64_t sent, received;
+	char text[];
+};
+
 /* A job of the pool, from start() to its end. */
 struct cluster_run {
 	struct cluster *cluster;
@@ -31,6 +41,8 @@ struct cluster {
 	struct pcore_cluster_spec spec;
 	uint64_t client; /* the scheduler's name for us */
 	struct pcore_list links, runs, names;
+	struct cluster_name **numbers; /* as the scheduler calls them */
+	size_t n_numbers;
 	struct pcore_map by_id;
 	struct pcore_buf env, template; /* bodies, for each node */
 	bool described;
@@ -45,8 +57,8 @@ struct cluster {
 
 /* ---- client.c ---- */
 
-/* A copy of the name that lives as long as the executor; NULL without memory. */
-const char *cluster_name(struct cluster *c, const char *name);
+/* The one there is, or a new one; NULL without memory. */
+struct cluster_name *cluster_name(struct cluster *c, const char *name);
 struct cluster_run *cluster_find(struct cluster *c, uint64_t id);
 void cluster_pump_soon(struct cluster *c);
 void cluster_count_nodes(struct cluster *c);

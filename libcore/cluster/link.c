@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "libcore/cluster/link.h"
+#include "libcore/cluster/wire_client.h"
 
 enum { RTT_NS = 500 * 1000 };
 
@@ -413,6 +414,26 @@ static void hear_done(struct link *l, const struct pcore_wire_done *d)
 	link_job_settle(j);
 }
 
+static void hear_retracted(struct link *l, const struct pcore_wire_ref *ref)
+{
+	struct pcore_sched *s = l->host->sched;
+
+	if (ref->how == PCORE_WIRE_IS_LOST)
+		(void)pcore_sched_lost(s, now_of(l), l->handle, ref->job, ref->attempt);
+	else
+		(void)pcore_sched_retracted(s, now_of(l), l->handle, ref->job, ref->attempt, ref->how == PCORE_WIRE_IS_RETRACTED);
+}
+
+static int hear_number(struct link *l, const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_number m;
+	int r = pcore_wire_get_number(f, &m);
+
+	if (r == 0 && !is_name(m.name))
+		r = -EPROTO;
+	return r < 0 ? r : l->host->ops->number(l, (uint32_t)f->id, m.name);
+}
+
 static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 {
 	struct pcore_sched *s = l->host->sched;
@@ -438,7 +459,7 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 	while (f->type == PCORE_WIRE_DONE_N && pcore_wire_next_done(&in, &done))
 		hear_done(l, &done);
 	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &ref))
-		(void)pcore_sched_retracted(s, now_of(l), l->handle, ref.job, ref.attempt, ref.how);
+		hear_retracted(l, &ref);
 	l->host->ops->pump(l);
 	return 0;
 }
@@ -455,6 +476,8 @@ static int hear(struct link *l, const struct pcore_wire_frame *f)
 	case PCORE_WIRE_DONE_N:
 	case PCORE_WIRE_RETRACTED_N:
 		return l->node_body ? hear_records(l, f) : -EPROTO;
+	case PCORE_WIRE_NODE_NUMBER:
+		return l->host->ops->number ? hear_number(l, f) : -ENOSYS;
 	default:
 		return -ENOSYS;
 	}
@@ -484,6 +507,8 @@ static void opened(struct pcore_net_conn *c, void *ctx)
 /* A process that has gone refuses, or its machine says that nobody listens there. */
 static bool is_dead(const struct link *l, const struct pcore_net_error *e)
 {
+	if (l->lasts)
+		return false;
 	return (!l->address && !l->returns) || e->code == 0 || e->code == -ECONNREFUSED || e->code == -ENOENT;
 }
 

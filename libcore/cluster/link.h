@@ -32,6 +32,9 @@ struct link_ops {
 	/* ACK: false when it is sent later, by link_ack(). May be NULL. */
 	bool (*ack)(struct link *l, const struct pcore_sched_action *a);
 
+	/* Its peer is a scheduler, which calls a node by this number. May be NULL. 0, -ENOMEM. */
+	int (*number)(struct link *l, uint32_t number, const char *name);
+
 	void (*started)(struct link *l, struct link_job *j, const struct pcore_wire_started *s);
 	bool (*output)(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len); /* false: no more until link_resume() */
 	void (*ended)(struct link *l, struct link_job *j, const struct pcore_wire_done *d); /* d is j->done with its texts, which are valid now */
@@ -67,6 +70,7 @@ struct link {
 	bool opened, joined, told, refused;
 	bool returns;		/* it came by itself, and will again when it is cut off */
 	bool handle_gone;	/* the scheduler waits for it */
+	bool lasts;		/* what it has survives its process */
 	char *node_body;	/* what it said of itself */
 	struct pcore_wire_node node;
 	const char *name; /* NULL: not known yet; the host's */

@@ -282,3 +282,24 @@ int pcore_sched_retracted(struct pcore_sched *s, int64_t now_ns, uint64_t node, 
 	sched_settle(s);
 	return 1;
 }
+
+int pcore_sched_lost(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint64_t job, uint32_t attempt)
+{
+	struct node *n = sched_node_find(s, node);
+	struct job *j;
+
+	if (!n)
+		return -ESTALE;
+	if (sched_reserve(s, 1, 1) < 0)
+		return -ENOMEM;
+	j = current(s, n, job, attempt);
+	if (!j)
+		return 0;
+	s->now_ns = now_ns;
+	sched_node_pull(s, j);
+	sched_freed(s, n);
+	j->ended = 1;
+	sched_job_lost(s, j, false, true);
+	sched_settle(s);
+	return 1;
+}

@@ -241,6 +241,9 @@ int pcore_sched_done(
 /* The answer to PCORE_SCHED_RETRACT; yes: it was not begun and will not be. Also unasked for what a node hands back. */
 int pcore_sched_retracted(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint64_t job, uint32_t attempt, bool yes);
 
+/* The node is there, but it has lost what it had of this job, which may have run: a node that is itself a cluster says so. */
+int pcore_sched_lost(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint64_t job, uint32_t attempt);
+
 /* ---- time ---- */
 
 /* When pcore_sched_tick() has something to do, INT64_MAX: never. */

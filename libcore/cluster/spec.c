@@ -156,6 +156,10 @@ static void say_bounds(struct pcore_wire_template *t, const struct pcore_jobspec
 	t->memory = s->memory;
 	have(t, PCORE_WIRE_T_RESOURCES, s->resources.len > 0);
 	t->resources = s->resources;
+	have(t, PCORE_WIRE_T_LABELS, s->labels.list || s->labels.len > 0);
+	t->node_labels = s->labels;
+	have(t, PCORE_WIRE_T_NODE, s->node);
+	t->node = s->node;
 	t->flags |= (s->want_io ? PCORE_WIRE_WANT_IO : 0) | (s->best_effort ? PCORE_WIRE_BEST_EFFORT : 0);
 }
 
@@ -375,6 +379,8 @@ int pcore_template_read(struct pcore_template *ret, const struct pcore_wire_fram
 	ret->spec.cpus = m.cpus;
 	ret->spec.memory = m.memory;
 	ret->spec.resources = m.resources;
+	ret->spec.labels = m.node_labels;
+	ret->spec.node = m.node;
 	return 0;
 }
 

@@ -30,6 +30,8 @@ struct pcore_jobspec {
 	unsigned pipe_size;
 	uint64_t cpus, memory; /* that a job needs */
 	struct pcore_wire_list resources;
+	struct pcore_wire_words labels; /* of its node: for a scheduler that serves many */
+	const char *node;
 	const struct pcore_worker_spec *worker; /* its form to slow_after and pty; NULL: jobs are commands */
 };
 

@@ -1020,6 +1020,33 @@ static void bad_requests_are_refused(void **state)
 	pcore_sched_free(b.s);
 }
 
+static void a_node_that_stays_may_lose_a_job(void **state)
+{
+	struct bed b;
+	uint64_t node, job, once;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ 0 });
+	node = join(&b, "a", 2);
+	job = submit(&b, 1, (struct pcore_sched_jobs){ .retry_lost = 1 });
+	once = submit(&b, 1, (struct pcore_sched_jobs){ .at_most_once = true, .retry_lost = 9 });
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 2);
+	assert_int_equal(pcore_sched_lost(b.s, b.now, node, job, 9), 0); /* another attempt */
+	assert_int_equal(pcore_sched_lost(b.s, b.now, node + 1, job, 1), -ESTALE);
+	assert_int_equal(pcore_sched_lost(b.s, b.now, node, once, 1), 1);
+	listen(&b);
+	assert_int_equal(over(&b)->outcome, PCORE_SCHED_LOST);
+	assert_int_equal(pcore_sched_lost(b.s, b.now, node, job, 1), 1);
+	listen(&b);
+	assert_int_equal(b.news[0].kind, PCORE_SCHED_AGAIN);
+	assert_true(start_of(&b, 0)->a.job == job && start_of(&b, 0)->a.attempt == 2);
+	assert_int_equal(pcore_sched_lost(b.s, b.now, node, job, 2), 1);
+	listen(&b);
+	assert_int_equal(over(&b)->outcome, PCORE_SCHED_LOST);
+	pcore_sched_free(b.s);
+}
+
 static void requests_that_say_the_same_are_of_one_class(void **state)
 {
 	static const struct pcore_sched_need ab[] = { { "a", 1 }, { "b", 2 } }, ba[] = { { "b", 2 }, { "a", 1 } };
@@ -1161,6 +1188,7 @@ int main(void)
 		TEST(that_no_node_can_run_a_job_is_said_at_once_and_why),
 		TEST(when_the_last_node_for_a_job_leaves_that_is_said),
 		TEST(bad_requests_are_refused),
+		TEST(a_node_that_stays_may_lose_a_job),
 		TEST(requests_that_say_the_same_are_of_one_class),
 		TEST(a_restart_knows_what_was_written_and_adopts_what_was_not),
 		TEST(damaged_records_are_refused),
