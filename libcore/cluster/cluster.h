@@ -5,6 +5,7 @@
 #ifndef PCORE_CLUSTER_H
 #define PCORE_CLUSTER_H
 
+#include "libcore/cluster/ask.h"
 #include "libcore/cluster/client.h"
 #include "libcore/cluster/node.h"
 #include "libcore/cluster/scheduler.h"
