@@ -8,6 +8,7 @@
 #include "libcore/cluster/ask.h"
 #include "libcore/cluster/client.h"
 #include "libcore/cluster/node.h"
+#include "libcore/cluster/shared.h"
 #include "libcore/cluster/scheduler.h"
 #include "libcore/cluster/spec.h"
 #include "libcore/cluster/wire.h"

@@ -340,6 +340,8 @@ static int join(struct link *l)
 		(void)pcore_sched_node_drain(h->sched, now_of(l), l->handle, PCORE_SCHED_DRAIN);
 	l->joined = true;
 	l->failures = 0;
+	if (h->stays)
+		(void)pcore_net_send(l->conn, PCORE_WIRE_STAY, PCORE_NET_OPTIONAL, 0, NULL, 0);
 	r = h->ops->joined(l);
 	h->ops->changed(l);
 	return r;
@@ -347,11 +349,12 @@ static int join(struct link *l)
 
 static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 {
+	const struct link_ops *ops = l->host->ops;
 	struct pcore_wire_adopt a;
 	int r = 0;
 
 	while (r == 0 && pcore_wire_next_adopt(in, &a)) {
-		struct link_job *j = l->host->ops->find(l, a.job);
+		struct link_job *j = ops->claimed ? ops->claimed(l, &a) : ops->find(l, a.job);
 		struct pcore_sched_claim claim = {
 			.job = a.job,
 			.attempt = a.attempt,

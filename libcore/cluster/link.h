@@ -24,6 +24,9 @@ struct link_ops {
 	/* The job of this id that an attempt may be under way of; or NULL. */
 	struct link_job *(*find)(struct link *l, uint64_t id);
 
+	/* The node has an attempt: the job as it is known to have been assigned, or not. May be NULL: then find() is asked. */
+	struct link_job *(*claimed)(struct link *l, const struct pcore_wire_adopt *a);
+
 	/* START: whose attempt it is, and what is in m but id, attempt, time-out, priority, AHEAD and ids. What m refers to has been
 	 * sent by link_send() when it returns. NULL: nothing is known of such a job, and nothing is sent. 0, -errno: the
 	 * connection is given up. */
@@ -56,6 +59,7 @@ struct link_host {
 	struct pcore_net *net;
 	struct pcore_sched *sched;
 	bool closing; /* nothing is connected to again */
+	bool stays;   /* it is started again as the same, and has its jobs then */
 };
 
 struct link {

@@ -275,7 +275,8 @@ int pcore_node_control(struct pcore_node *n, enum pcore_wire_control_what what, 
 
 void node_check_idle(struct pcore_node *n)
 {
-	if (!n->down || n->told_idle || n->n_running > 0 || !pcore_list_empty(&n->sessions) || pcore_op_live(&n->trash_op))
+	if (!n->down || n->told_idle || n->n_running > 0 || !pcore_list_empty(&n->sessions) || pcore_op_live(&n->trash_op) ||
+		!node_dials_quiet(n))
 		return;
 
 	n->told_idle = true;
@@ -288,6 +289,7 @@ void node_check_idle(struct pcore_node *n)
 void pcore_node_shutdown(struct pcore_node *n, enum pcore_wire_how how)
 {
 	n->down = n->stopped = true;
+	node_dials_stop(n);
 	if (how == PCORE_WIRE_KILL_IT) {
 		n->trash_left = true;
 		pcore_op_cancel(n->loop, &n->trash_op);
@@ -389,6 +391,7 @@ int pcore_node_new(struct pcore_node **ret, struct pcore_loop *lp, const struct 
 	n->trash_op.done = trash_due;
 	n->start_ns = pcore_clock_ns(CLOCK_REALTIME);
 	pcore_list_init(&n->sessions);
+	pcore_list_init(&n->dials);
 	pcore_list_init(&n->queue);
 	r = getrandom(&n->instance, sizeof(n->instance), 0) < 0 ? pcore_err_set(err, -errno, PCORE_STEP_OPEN, "random numbers") : 0;
 	if (r == 0 && spec->workdir)
@@ -414,6 +417,7 @@ void pcore_node_free(struct pcore_node *n)
 	assert(pcore_list_empty(&n->queue));
 	assert(!pcore_op_live(&n->trash_op));
 
+	node_dials_free(n);
 	pcore_pool_free(n->pool);
 	pcore_keeper_free(n->keeper);
 	n->trash.fd = pcore_fd_close(n->trash.fd);

@@ -4,7 +4,7 @@
  *
  * Each scheduler that connects has a session: the environments and templates it has sent, and its jobs. All sessions share the
  * node's CPUs; a job that does not fit waits here, those of a lower priority number ahead. A session outlives its
- * connection by grace_ns (by a second when it was reset: a scheduler that lives is back at once): whoever comes back as the
+ * connection by grace_ns (by a second when it was reset: a scheduler that lives is back at once, unless it said STAY): whoever comes back as the
  * same instance in that time is told what there is (ADOPT_N) and goes on. Then its jobs are killed, at once if the
  * scheduler said goodbye or broke the rules.
  *
@@ -59,6 +59,9 @@ void pcore_node_free(struct pcore_node *n); /* after idle(); NULL is fine */
 
 /* Take over an open connection: a scheduler's or an admin's. */
 void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c);
+
+/* Keep a connection to this scheduler (the first address that answers). 0, -ENOMEM. */
+int pcore_node_connect(struct pcore_node *n, struct pcore_net *net, const char *text, const struct pcore_net_addr *addrs, size_t n_addrs);
 
 /* START, STOP, DRAIN_IT (what has not begun is given back), or CPUS n (which may be 0; -n: all but n): 0; -EINVAL, -ENOMEM. */
 int pcore_node_control(struct pcore_node *n, enum pcore_wire_control_what what, int64_t value);

@@ -86,8 +86,10 @@ struct node_session {
 	struct pcore_net_conn *conn; /* NULL while it is cut */
 	uint32_t instance;
 	char name[PCORE_NET_NAME_MAX + 1]; /* of its key or certificate */
+	struct node_dial *dial; /* that made conn; or NULL */
 	bool admin, over, ending; /* over: to be freed when its jobs are */
 	bool draining; /* the scheduler said so */
+	bool stays; /* it said that it keeps its jobs when it is started again */
 	bool full; /* the connection takes no more for the moment */
 	struct pcore_op grace, flush;
 	int64_t grace_until;
@@ -104,7 +106,7 @@ struct pcore_node {
 	struct pcore_keeper *keeper;
 	struct pcore_executor *ex; /* the pool's */
 	struct pcore_pool *pool;
-	struct pcore_list sessions;
+	struct pcore_list sessions, dials;
 	struct pcore_list queue; /* of struct node_job */
 	uint64_t n_queued, n_running, succeeded, failed;
 	unsigned cpus, cpus_used;
@@ -138,6 +140,14 @@ bool node_retract(struct node_job *j);
 void node_trash(struct pcore_node *n, const char *name);
 void node_check_idle(struct pcore_node *n);
 
+/* ---- node_dial.c ---- */
+
+struct node_dial;
+void node_dial_lost(struct node_dial *d, bool refused); /* what it had opened is closed; refused: it was not wanted */
+void node_dials_stop(struct pcore_node *n);
+bool node_dials_quiet(const struct pcore_node *n); /* nothing is under way that node_dials_free() would have to wait for */
+void node_dials_free(struct pcore_node *n);
+
 /* ---- node_say.c ---- */
 
 void node_session_tell_started(struct node_job *j);
@@ -158,6 +168,9 @@ int node_put_adopt(struct node_session *s);
 int node_add_retracted(struct node_session *s, struct pcore_wire_out *o, const struct pcore_wire_ref *ref);
 
 /* ---- node_session.c ---- */
+
+/* As pcore_node_serve(); d is told when the connection ends. */
+void node_session_serve(struct pcore_node *n, struct pcore_net_conn *c, struct node_dial *d);
 
 void node_session_end(struct node_session *s, enum pcore_wire_how how); /* its jobs, and then itself */
 int node_session_list(struct node_session *s, struct pcore_buf *jobs, size_t *n); /* the jobs that run: 0, -ENOMEM */

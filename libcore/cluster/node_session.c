@@ -391,6 +391,9 @@ static int hear(struct node_session *s, const struct pcore_wire_frame *f)
 	case PCORE_WIRE_ACK_N:
 	case PCORE_WIRE_CREDIT_N:
 		return hear_records(s, f);
+	case PCORE_WIRE_STAY:
+		s->stays = true;
+		return pcore_wire_get_nothing(f);
 	case PCORE_WIRE_SHUTDOWN: {
 		struct pcore_wire_shutdown m;
 		int r = pcore_wire_get_shutdown(f, &m);
@@ -538,7 +541,7 @@ static int64_t grace_of(const struct node_session *s, int code)
 		return 0;
 	case -ECONNRESET:
 	case -EPIPE:
-		return grace < NODE_GRACE_RESET_NS ? grace : NODE_GRACE_RESET_NS;
+		return s->stays || grace < NODE_GRACE_RESET_NS ? grace : NODE_GRACE_RESET_NS;
 	default:
 		return grace;
 	}
@@ -556,6 +559,8 @@ static void closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_e
 		n->spec.log(n->spec.ctx, line);
 	}
 	s->conn = NULL;
+	if (s->dial)
+		node_dial_lost(TAKE_PTR(s->dial), e->code == -EPROTO || e->code == -ECONNABORTED);
 	if (s->over) { /* its jobs end as they were told */
 		node_session_settle(s);
 	} else if (s->admin || grace == 0) {
@@ -630,7 +635,7 @@ static struct node_session *session_new(struct pcore_node *n, const struct pcore
 static void begin_again(struct node_session *s)
 {
 	forget_numbers(s);
-	s->full = s->draining = false;
+	s->full = s->draining = s->stays = false;
 	for (size_t i = 0; i < s->jobs.n_buckets; i++) {
 		for (struct pcore_map_node *node = s->jobs.buckets[i]; node; node = node->next) {
 			struct node_job *j = container_of(node, struct node_job, node);
@@ -659,7 +664,7 @@ static int introduce(struct node_session *s)
 	return node_put_adopt(s);
 }
 
-void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c)
+void node_session_serve(struct pcore_node *n, struct pcore_net_conn *c, struct node_dial *d)
 {
 	const struct pcore_net_peer *peer = pcore_net_peer(c);
 	struct node_session *s = peer->role == PCORE_NET_ADMIN ? NULL : find_session(n, peer);
@@ -668,15 +673,20 @@ void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c)
 		pcore_net_own(s->conn, &forgotten_ops, NULL);
 		pcore_net_abort(s->conn);
 		s->conn = NULL;
+		if (s->dial)
+			node_dial_lost(TAKE_PTR(s->dial), true);
 	}
 	if (!s && !n->down)
 		s = session_new(n, peer);
 	if (!s) {
 		pcore_net_own(c, &forgotten_ops, NULL);
 		pcore_net_refuse(c, n->down ? "this node is about to end" : "too many have connected to this node");
+		if (d)
+			node_dial_lost(d, true);
 		return;
 	}
 	s->conn = c;
+	s->dial = d;
 	pcore_net_own(c, &conn_ops, s);
 	if (s->admin)
 		return;
@@ -685,6 +695,11 @@ void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c)
 		pcore_net_abort(c);
 	else if (n->draining)
 		node_session_give_back(s);
+}
+
+void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c)
+{
+	node_session_serve(n, c, NULL);
 }
 
 int node_session_list(struct node_session *s, struct pcore_buf *jobs, size_t *n)

@@ -56,6 +56,7 @@ enum pcore_wire_type {
 	PCORE_WIRE_DRAIN,     /* begin nothing any more, give back what has not begun */
 	PCORE_WIRE_SHUTDOWN,
 	PCORE_WIRE_CREDIT_N, /* bytes of streams that have arrived, and that may be sent; from a node too */
+	PCORE_WIRE_STAY,     /* this scheduler keeps its jobs when it is started again */
 	/* from a scheduler to a client */
 	PCORE_WIRE_SUBMITTED = 0x380,
 	PCORE_WIRE_SUBMISSION, /* to LIST */

@@ -280,7 +280,8 @@ static int ask_once(struct admin *a, char *const *nodes, size_t n)
 	a->timer.done = too_late;
 	a->status = CLI_OK;
 	if (r == CLI_GO)
-		r = pnode_net(&a->net, &a->keys, a->loop, a->opts, PCORE_NET_ADMIN, PCORE_NET_ROLE_BIT(PCORE_NET_NODE));
+		r = pnode_net(&a->net, &a->keys, a->loop, a->opts, PCORE_NET_ADMIN,
+			PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER), 0);
 	for (size_t i = 0; r == CLI_GO && i < n; i++)
 		questions[i] = (struct question){ .admin = a, .node = nodes[i] };
 	if (r == CLI_GO)

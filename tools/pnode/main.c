@@ -21,6 +21,43 @@ static int set_listen(void *opts, const char *name, const char *value)
 	return 0;
 }
 
+static int set_scheduler(void *opts, const char *name, const char *value)
+{
+	struct pnode_opts *o = opts;
+
+	if (o->n_schedulers == PNODE_SCHEDULERS_MAX)
+		return cli_opt_bad(name, value, "too many");
+	o->schedulers[o->n_schedulers++] = value;
+	return 0;
+}
+
+/* Addresses with commas between. */
+static int set_nodes(void *opts, const char *name, const char *value)
+{
+	char *text = strdup(value), *save = NULL, *word;
+	struct pnode_opts *o = opts;
+	size_t before = o->n_nodes;
+
+	for (word = text ? strtok_r(text, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
+		if (o->n_nodes == PNODE_NODES_MAX)
+			return cli_opt_bad(name, value, "too many nodes");
+		o->nodes[o->n_nodes++] = word;
+	}
+	return o->n_nodes > before ? 0 : cli_opt_bad(name, value, "must be addresses: HOST:PORT or unix:PATH, with commas between");
+}
+
+static int set_policy(void *opts, const char *name, const char *value)
+{
+	static const char *const names[] = { [PCORE_SCHED_PRIORITY] = "priority", [PCORE_SCHED_FAIR] = "fair", [PCORE_SCHED_FIFO] = "fifo" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], value) == 0) {
+			((struct pnode_opts *)opts)->policy = (enum pcore_sched_policy)i;
+			return 0;
+		}
+	return cli_opt_bad(name, value, "must be fair, fifo or priority");
+}
+
 static int set_cpus(void *opts, const char *name, const char *value)
 {
 	struct pnode_opts *o = opts;
@@ -117,6 +154,7 @@ static int set_watch(void *opts, const char *name, const char *value)
 
 static const struct cli_opt serve_table[] = {
 	{ .name = "listen", .kind = CLI_OPT_CALL, .arg = "ADDR:PORT|unix:PATH", .set = set_listen, .help = "listen there, too; may be given more than once" },
+	{ .name = "scheduler", .kind = CLI_OPT_CALL, .arg = "ADDR:PORT|unix:PATH", .set = set_scheduler, .help = "connect to this one, and again when it has gone; may be\ngiven more than once" },
 	{ .name = "name", .kind = CLI_OPT_CALL, .arg = "N", .set = set_name, .help = "what it is called (the host's name)" },
 	{ .name = "cpus", .kind = CLI_OPT_CALL, .arg = "N|-N", .set = set_cpus, .help = "offer N CPUs, or all but N (all)" },
 	{ .name = "memory", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(memory), .min = 1, .help = "offer so much (all there is)" },
@@ -127,6 +165,20 @@ static const struct cli_opt serve_table[] = {
 	{ .name = "user", .kind = CLI_OPT_STRING, .arg = "NAME", .offset = AT(user), .help = "be this user (a node is never root)" },
 	{ .name = "detach", .kind = CLI_OPT_FLAG, .offset = AT(detach), .help = "serve in the background and print the name" },
 	{ .name = "grace", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(grace), .help = "keep jobs so long when a connection breaks (10s)" },
+	{ .name = NULL },
+};
+
+static const struct cli_opt scheduler_table[] = {
+	{ .name = "listen", .kind = CLI_OPT_CALL, .arg = "ADDR:PORT|unix:PATH", .set = set_listen, .help = "listen there, too; may be given more than once" },
+	{ .name = "name", .kind = CLI_OPT_CALL, .arg = "N", .set = set_name, .help = "what it is called (scheduler)" },
+	{ .name = "nodes", .kind = CLI_OPT_CALL, .arg = "A,B", .set = set_nodes, .help = "connect to these nodes; others connect to us" },
+	{ .name = "state", .kind = CLI_OPT_STRING, .arg = "DIR", .offset = AT(state), .help = "keep what was submitted there, over a restart" },
+	{ .name = "policy", .kind = CLI_OPT_CALL, .arg = "P", .set = set_policy, .help = "fair, fifo or priority (fair)" },
+	{ .name = "keep", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(keep), .help = "how long results of what has ended stay (7d)" },
+	{ .name = "max-output", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(max_output), .help = "keep so much of each output of a job (64M)" },
+	{ .name = "user", .kind = CLI_OPT_STRING, .arg = "NAME", .offset = AT(user), .help = "be this user (a scheduler is never root)" },
+	{ .name = "detach", .kind = CLI_OPT_FLAG, .offset = AT(detach), .help = "run in the background and print the name" },
+	{ .name = "grace", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(grace), .help = "how long a node or a client may be away (10s)" },
 	{ .name = NULL },
 };
 
@@ -177,6 +229,7 @@ static const struct verb {
 	int min, max; /* operands */
 } verbs[] = {
 	{ "serve", "", "Offer this machine to schedulers: run their jobs.", { serve_table, tls_table }, pnode_serve, 0, 0 },
+	{ "scheduler", "", "Run a scheduler for many: nodes and clients connect to it.", { scheduler_table, tls_table }, pnode_scheduler, 0, 0 },
 	{ "status", "[NODE...]", "Tell about nodes that run.", { status_table, ask_table, tls_table }, pnode_status, 0, NO_LIMIT },
 	{ "stop", "[NODE...]", "Begin no more jobs; those that are there wait.", { ask_table, tls_table }, stop, 0, NO_LIMIT },
 	{ "start", "[NODE...]", "Begin jobs again.", { ask_table, tls_table }, start, 0, NO_LIMIT },
@@ -227,14 +280,15 @@ static int parse_no_verb(int argc, char **argv)
 	int operand = 0, r;
 
 	for (size_t i = 0, at = strlen(footer); i < ARRAY_SIZE(verbs); i++)
-		at += (size_t)snprintf(footer + at, sizeof(footer) - at, "    %-8s%s\n", verbs[i].name, verbs[i].summary);
+		at += (size_t)snprintf(footer + at, sizeof(footer) - at, "    %-11s%s\n", verbs[i].name, verbs[i].summary);
 	r = cli_opts_parse(&spec, argc, argv, &operand);
 	return r == CLI_GO ? cli_usage("options come after the verb: pnode serve [options]") : r;
 }
 
 static int run(int argc, char **argv)
 {
-	static struct pnode_opts opts = { .sandbox = PCORE_SANDBOX_DEFAULT, .grace = 10 * NS_PER_S, .timeout = 10 * NS_PER_S };
+	static struct pnode_opts opts = { .sandbox = PCORE_SANDBOX_DEFAULT, .grace = 10 * NS_PER_S, .timeout = 10 * NS_PER_S, .policy = PCORE_SCHED_FAIR,
+		.keep = 7 * 86400 * NS_PER_S, .max_output = 64 << 20 };
 	const struct verb *v = NULL;
 	int r;
 

@@ -36,11 +36,12 @@ int pnode_keys(struct pcore_net_keys **ret)
 }
 
 int pnode_net(struct pcore_net **ret, struct pcore_net_keys **ret_keys, struct pcore_loop *lp, const struct pnode_opts *o,
-	enum pcore_net_role role, unsigned peers)
+	enum pcore_net_role role, unsigned peers, uint32_t instance)
 {
 	struct pcore_net_spec spec = {
 		.role = role,
 		.peers = peers,
+		.instance = instance,
 		.version_min = PCORE_WIRE_VERSION,
 		.version_max = PCORE_WIRE_VERSION,
 		.tls_cert = o->tls_cert,

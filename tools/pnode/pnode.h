@@ -10,7 +10,7 @@
 #include "tools/cli/cli.h"
 #include "tools/cli/jobs.h"
 
-enum { PNODE_LISTEN_MAX = 8, PNODE_LABELS_MAX = 64, PNODE_RESOURCES_MAX = 64 };
+enum { PNODE_LISTEN_MAX = 8, PNODE_SCHEDULERS_MAX = 8, PNODE_NODES_MAX = 4096, PNODE_LABELS_MAX = 64, PNODE_RESOURCES_MAX = 64 };
 
 /* Strings are borrowed from argv. */
 struct pnode_opts {
@@ -30,8 +30,18 @@ struct pnode_opts {
 	const char *workdir, *user;
 	const char *tls_cert, *tls_key, *tls_ca;
 	int64_t grace;
+	const char *schedulers[PNODE_SCHEDULERS_MAX];
+	size_t n_schedulers;
 	bool detach;
 	char **argv; /* as it was started, for those who look at what runs */
+
+	/* of a scheduler */
+	const char *state;
+	enum pcore_sched_policy policy;
+	int64_t keep;
+	uint64_t max_output;
+	char *nodes[PNODE_NODES_MAX];
+	size_t n_nodes;
 
 	bool json;
 	int64_t watch; /* ns between two looks; 0: one look */
@@ -48,8 +58,23 @@ struct pnode_place {
 	char *socket; /* malloc'd: "unix:..." */
 };
 
+/* Where it can be reached. role, peers, instance, accept and ctx are the caller's. */
+struct pnode_ports {
+	enum pcore_net_role role;
+	unsigned peers;
+	uint32_t instance; /* 0: a random one */
+	void (*accept)(void *ctx, struct pcore_net_conn *c);
+	void *ctx;
+	const struct pnode_opts *opts;
+	struct pcore_net *net;
+	struct pcore_net_keys *keys;
+	struct pcore_net_listener *listeners[PNODE_LISTEN_MAX + 1];
+	size_t n;
+};
+
 /* Each verb returns the status to exit with. */
 int pnode_serve(struct pnode_opts *o);
+int pnode_scheduler(struct pnode_opts *o);
 int pnode_check(struct pnode_opts *o);
 int pnode_keygen(struct pnode_opts *o);
 int pnode_status(struct pnode_opts *o);
@@ -60,7 +85,7 @@ int pnode_control(struct pnode_opts *o, enum pcore_wire_control_what what);
 /* Our end for these peers: with the keys there are, or certificates. *ret_keys (may be NULL then) has to live as long. A status
  * after a message, or CLI_GO. */
 int pnode_net(struct pcore_net **ret, struct pcore_net_keys **ret_keys, struct pcore_loop *lp, const struct pnode_opts *o,
-	enum pcore_net_role role, unsigned peers);
+	enum pcore_net_role role, unsigned peers, uint32_t instance);
 
 /* The keys that pnode_net() uses: NULL when there are none. */
 int pnode_keys(struct pcore_net_keys **ret);
@@ -90,10 +115,17 @@ int pnode_names(char ***ret);
 /* A line about a node and one for each job that runs, or an object. */
 int pnode_print_status(const struct pcore_wire_status *s, bool json, struct pcore_buf *out);
 
-/* ---- serve.c ---- */
+/* ---- ports.c ---- */
 
-/* The user of --user, and what is refused: root, unless it becomes somebody else. CLI_GO or a status after a message. */
+/* Listen at socket and where the options say: CLI_GO, or a status after a message. */
+int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct pnode_opts *o, const char *socket);
+void pnode_ports_load_keys(struct pnode_ports *p); /* anew */
+void pnode_ports_stop(struct pnode_ports *p);
+void pnode_ports_free(struct pnode_ports *p); /* when the loop has turned, and all connections have ended */
+
+/* The user of --user, and what is refused: root, unless it becomes somebody else. CLI_GO or a status after a message. what: node, ... */
 struct passwd;
-int pnode_user(const struct pnode_opts *o, const struct passwd **ret);
+int pnode_user(const struct pnode_opts *o, const char *what, const struct passwd **ret);
+int pnode_become(struct pnode_place *place, const struct passwd *pw); /* for good */
 
 #endif

@@ -5,7 +5,6 @@
  * On a terminal it is a console: a command a line, and the status for anything else.
  */
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -22,15 +21,12 @@
 #include "tools/cli/version.h"
 #include "tools/pnode/pnode.h"
 
-enum { LINE = 256 };
+enum { LINE = 256, ADDRS = 8 };
 
 struct serve {
 	const struct pnode_opts *opts;
 	struct pcore_loop *loop;
-	struct pcore_net *net;
-	struct pcore_net_keys *keys;
-	struct pcore_net_listener *listeners[PNODE_LISTEN_MAX + 1];
-	size_t n_listeners;
+	struct pnode_ports ports;
 	struct pnode_place place;
 	struct pcore_node *node;
 	struct cli_signals signals;
@@ -43,49 +39,7 @@ struct serve {
 	int ended_by;
 };
 
-/* ---- who we are ---- */
-
-int pnode_user(const struct pnode_opts *o, const struct passwd **ret)
-{
-	*ret = NULL;
-	if (o->user && geteuid() != 0)
-		return cli_usage("--user needs root");
-	if (geteuid() == 0 && !o->user)
-		return cli_error("a node does not run as root: say --user NAME");
-	if (!o->user)
-		return CLI_GO;
-	*ret = getpwnam(o->user);
-	if (!*ret)
-		return cli_opt_bad("user", o->user, "there is no such user");
-	if ((*ret)->pw_uid == 0)
-		return cli_opt_bad("user", o->user, "a node does not run as root");
-	return CLI_GO;
-}
-
-/* For good: groups, group, user, and no way back. */
-static int become(struct serve *s, const struct passwd *pw)
-{
-	int r = pnode_place_give(&s->place, pw->pw_uid, pw->pw_gid);
-
-	if (r < 0)
-		return cli_error("cannot give '%s' its directory: %s", pw->pw_name, strerror(-r));
-	if (setgroups(0, NULL) < 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 || setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
-		return cli_error("cannot become user '%s': %s", pw->pw_name, strerror(errno));
-	if (setresuid(0, 0, 0) == 0)
-		return cli_error("cannot become user '%s' for good", pw->pw_name);
-	(void)setenv("HOME", pw->pw_dir, 1);
-	(void)setenv("USER", pw->pw_name, 1);
-	(void)setenv("LOGNAME", pw->pw_name, 1);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	return CLI_GO;
-}
-
 /* ---- the console ---- */
-
-static void say(const char *text)
-{
-	(void)cli_write(STDOUT_FILENO, text, strlen(text));
-}
 
 static void print_status(struct serve *s)
 {
@@ -101,8 +55,7 @@ static void end(struct serve *s)
 	s->hurry = s->ending;
 	s->ending = true;
 	pcore_node_shutdown(s->node, s->hurry ? PCORE_WIRE_KILL_IT : PCORE_WIRE_END_IT);
-	for (size_t i = 0; i < s->n_listeners; i++)
-		pcore_net_listener_stop(TAKE_PTR(s->listeners[i]));
+	pnode_ports_stop(&s->ports);
 	pcore_op_cancel(s->loop, &s->console);
 }
 
@@ -179,87 +132,24 @@ static void node_idle(void *ctx)
 	cli_signals_stop(&s->signals);
 }
 
-/* Connections that are there stay; the next ones need the new keys. */
-static void load_keys_again(struct serve *s)
-{
-	struct pcore_net_keys *keys, *old = s->keys;
-
-	if (s->opts->tls_cert) {
-		cli_warn("certificates are read once: start the node again for others");
-		return;
-	}
-	if (pnode_keys(&keys) != CLI_GO)
-		return;
-	if (!keys || !old) {
-		cli_warn("%s: start the node again", keys ? "there was no key before" : "the key file has gone; the old keys stay");
-		pcore_net_keys_free(keys);
-		return;
-	}
-	if (pcore_net_set_keys(s->net, keys) < 0) {
-		cli_warn("no key of the file is for nodes; the old keys stay");
-		pcore_net_keys_free(keys);
-		return;
-	}
-	s->keys = keys;
-	pcore_net_keys_free(old);
-	cli_warn("%zu keys loaded", pcore_net_keys_count(keys));
-}
-
 static void received(struct cli_signals *signals, int sig, bool by_process)
 {
 	struct serve *s = container_of(signals, struct serve, signals);
 
 	if (sig == SIGHUP && by_process) {
-		load_keys_again(s);
+		pnode_ports_load_keys(&s->ports);
 		return;
 	}
 	s->ended_by = s->ended_by ? s->ended_by : sig;
 	end(s);
 }
 
-static void accepted(struct pcore_net_listener *l, void *ctx, struct pcore_net_conn *c)
+static void accepted(void *ctx, struct pcore_net_conn *c)
 {
-	(void)l;
 	pcore_node_serve(((struct serve *)ctx)->node, c);
 }
 
-static void refused(struct pcore_net_listener *l, void *ctx, const char *address, const struct pcore_net_error *e, uint64_t untold)
-{
-	(void)l;
-	(void)ctx;
-	if (untold > 0)
-		cli_warn("%s: %s (and %llu more)", address, e->why, (unsigned long long)untold);
-	else
-		cli_warn("%s: %s", address, e->why);
-}
-
 /* ---- setting up ---- */
-
-static int listen_at(struct serve *s, const char *text)
-{
-	static const struct pcore_net_listener_ops ops = { .accepted = accepted, .refused = refused };
-	char where[PCORE_NET_ADDR_MAX];
-	struct pcore_net_addr addr;
-	struct pcore_net_error err;
-	int r = pcore_net_addr_parse(&addr, 1, text, true, &err);
-
-	if (r < 0)
-		return cli_opt_bad("listen", text, err.why);
-	r = pcore_net_listen(&s->listeners[s->n_listeners], s->net, &addr, &ops, s, &err);
-	if (r == -ENOKEY)
-		return cli_error("cannot listen on '%s': there is no key; make one with `pnode keygen'", text);
-	if (r < 0)
-		return cli_error("cannot listen on '%s': %s", text, err.why);
-	if (!addr.path) {
-		char line[PCORE_NET_ADDR_MAX + 32];
-
-		(void)pcore_net_addr_text(pcore_net_listener_addr(s->listeners[s->n_listeners]), where);
-		(void)snprintf(line, sizeof(line), "listening on %s\n", where);
-		say(line);
-	}
-	s->n_listeners++;
-	return CLI_GO;
-}
 
 /* A directory of our own, in the one that was named or in that for temporary files. */
 static int make_workdir(struct serve *s)
@@ -325,31 +215,37 @@ static int make_node(struct serve *s)
 	return CLI_GO;
 }
 
-/* Before we are somebody else: the keys, the ports and the runtime directory may be root's. */
-static int listen_everywhere(struct serve *s)
+/* It goes on without those that do not answer now. */
+static int connect_schedulers(struct serve *s)
 {
-	const struct pnode_opts *o = s->opts;
-	int r = cli_loop_new(&s->loop, PCORE_LOOP_AUTO);
+	for (size_t i = 0; i < s->opts->n_schedulers; i++) {
+		const char *text = s->opts->schedulers[i];
+		struct pcore_net_addr addrs[ADDRS];
+		struct pcore_net_error err;
+		int n = pcore_net_addr_parse(addrs, ADDRS, text, true, &err);
 
-	if (r == CLI_GO)
-		r = pnode_net(&s->net, &s->keys, s->loop, o, PCORE_NET_NODE, PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER) | PCORE_NET_ROLE_BIT(PCORE_NET_ADMIN));
-	if (r == CLI_GO)
-		r = listen_at(s, s->place.socket);
-	for (size_t i = 0; r == CLI_GO && i < o->n_listen; i++)
-		r = listen_at(s, o->listen[i]);
-	return r;
+		if (n < 0)
+			return n == -EINVAL ? cli_opt_bad("scheduler", text, err.why) : cli_error("cannot reach scheduler '%s': %s", text, err.why);
+		if (!addrs[0].path && !s->ports.keys && !s->opts->tls_cert)
+			return cli_error("cannot connect to '%s': there is no key; make one with `pnode keygen'", text);
+		if (pcore_node_connect(s->node, s->ports.net, text, addrs, (size_t)n) < 0)
+			return cli_error("out of memory");
+	}
+	return CLI_GO;
 }
 
 static int set_up(struct serve *s)
 {
 	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, 0 };
 	const struct passwd *pw;
-	int r = pnode_user(s->opts, &pw);
+	int r = pnode_user(s->opts, "node", &pw);
 
 	if (r == CLI_GO)
-		r = listen_everywhere(s);
+		r = cli_loop_new(&s->loop, PCORE_LOOP_AUTO);
+	if (r == CLI_GO) /* before we are somebody else: the keys, the ports and the runtime directory may be root's */
+		r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket);
 	if (r == CLI_GO && pw)
-		r = become(s, pw);
+		r = pnode_become(&s->place, pw);
 	if (r == CLI_GO)
 		r = make_workdir(s);
 	if (r == CLI_GO)
@@ -361,7 +257,7 @@ static int set_up(struct serve *s)
 	s->console.done = console_read;
 	if (isatty(STDIN_FILENO) && !s->opts->detach)
 		read_console(s);
-	return CLI_GO;
+	return connect_schedulers(s);
 }
 
 /* What is not removed when somebody is in a hurry stays, as all does that belongs to others. */
@@ -379,13 +275,11 @@ static void remove_workdir(const struct serve *s)
 
 static void tear_down(struct serve *s)
 {
-	for (size_t i = 0; i < s->n_listeners; i++)
-		pcore_net_listener_stop(s->listeners[i]);
+	pnode_ports_stop(&s->ports);
 	while (s->loop && pcore_loop_turn(s->loop, false) > 0)
 		;
 	pcore_node_free(s->node);
-	pcore_net_free(s->net);
-	pcore_net_keys_free(s->keys);
+	pnode_ports_free(&s->ports);
 	cli_signals_done(&s->signals);
 	pcore_loop_free(s->loop);
 	if (s->made_workdir && !s->hurry)
@@ -399,7 +293,16 @@ int pnode_serve(struct pnode_opts *o)
 	static struct serve s;
 	int status;
 
-	s = (struct serve){ .opts = o, .signals = { .fd = -EBADF, .received = received } };
+	s = (struct serve){
+		.opts = o,
+		.signals = { .fd = -EBADF, .received = received },
+		.ports = {
+			.role = PCORE_NET_NODE,
+			.peers = PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER) | PCORE_NET_ROLE_BIT(PCORE_NET_ADMIN),
+			.accept = accepted,
+			.ctx = &s,
+		},
+	};
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	status = pnode_place_take(&s.place, o);
 	if (status == CLI_GO)

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shared_node.c - a shared scheduler and its nodes: what they are told of a job, and what becomes of what they say.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "libcore/cluster/shared_private.h"
+
+static struct pcore_shared *shared_of(const struct link *l)
+{
+	return container_of(l->host, struct pcore_shared, host);
+}
+
+static struct shared_job *job_of(struct link_job *j)
+{
+	return container_of(j, struct shared_job, at);
+}
+
+/* ---- who there is ---- */
+
+struct shared_node *shared_node_find(struct pcore_shared *s, const char *name)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &s->nodes)
+		if (strcmp(container_of(node, struct shared_node, link)->name, name) == 0)
+			return container_of(node, struct shared_node, link);
+	return NULL;
+}
+
+const char *shared_node_name(struct pcore_shared *s, uint32_t number)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &s->nodes)
+		if (container_of(node, struct shared_node, link)->number == number)
+			return container_of(node, struct shared_node, link)->name;
+	return NULL;
+}
+
+struct shared_node *shared_node_make(struct pcore_shared *s, const char *name, uint32_t number)
+{
+	struct shared_node *n = calloc(1, sizeof(*n) + strlen(name) + 1);
+
+	if (!n)
+		return NULL;
+	strcpy(n->name, name);
+	n->number = number ? number : ++s->next_node;
+	s->next_node = n->number > s->next_node ? n->number : s->next_node;
+	pcore_list_init(&n->link);
+	pcore_list_add_tail(&s->nodes, &n->link);
+	return n;
+}
+
+static struct shared_node *node_of(const struct link *l)
+{
+	return l->name ? shared_node_find(shared_of(l), l->name) : NULL;
+}
+
+/* ---- jobs ---- */
+
+struct shared_job *shared_job_find(struct pcore_shared *s, uint64_t id)
+{
+	struct pcore_map_node *node = pcore_map_find(&s->jobs, &id, sizeof(id));
+
+	return node ? container_of(node, struct shared_job, by_id) : NULL;
+}
+
+static void begun(struct pcore_shared *s, struct shared_job *j)
+{
+	if (j->state == SHARED_RUNS)
+		return;
+	j->state = SHARED_RUNS;
+	j->ran->running++;
+	if (s->running++ == 0)
+		s->busy_since = shared_now(s);
+}
+
+void shared_job_stopped(struct pcore_shared *s, struct shared_job *j)
+{
+	if (j->state != SHARED_RUNS)
+		return;
+	j->state = SHARED_WAITS;
+	j->ran->running--;
+	if (--s->running == 0)
+		s->busy_ns += shared_now(s) - s->busy_since;
+}
+
+void shared_job_forget(struct pcore_shared *s, struct shared_job *j)
+{
+	shared_job_stopped(s, j);
+	link_job_forget(&j->at);
+	free(TAKE_PTR(j->texts));
+	for (int i = 0; i < 2; i++) {
+		pcore_buf_clear(&j->out[i].buf);
+		pcore_buf_clear(&j->pending[i]);
+		j->out[i].first = j->out[i].sent = j->stored[i] = 0;
+		j->out[i].closed = false;
+		j->out[i].limit = PCORE_WIRE_CREDIT;
+	}
+	j->ran = NULL;
+}
+
+static struct link_job *find(struct link *l, uint64_t id)
+{
+	struct shared_job *j = shared_job_find(shared_of(l), id);
+
+	return j ? &j->at : NULL;
+}
+
+/* START: of what a client waits for there is a job; of what is for good there is one from now on. */
+static int assign(struct link *l, const struct pcore_sched_action *a, struct link_job **ret, struct pcore_wire_assign *m)
+{
+	struct pcore_shared *s = shared_of(l);
+	struct shared_job *j = shared_job_find(s, a->job);
+
+	if (!j)
+		return 0; /* its client has gone: it is cancelled by the next batch */
+	shared_job_forget(s, j);
+	m->template = shared_template_tell(l, j->template);
+	m->seq = j->as.seq;
+	m->tries = j->as.tries;
+	m->args = j->as.args;
+	m->input = j->as.input;
+	j->ran = node_of(l);
+	j->ran->sent += m->args.len + m->input.len;
+	*ret = &j->at;
+	return 0;
+}
+
+static void started(struct link *l, struct link_job *at, const struct pcore_wire_started *m)
+{
+	struct shared_job *j = job_of(at);
+
+	j->started = *m;
+	j->ran = node_of(l);
+	begun(shared_of(l), j);
+	j->started.node = j->ran->number;
+	if (!j->client)
+		return;
+	if (pcore_list_empty(&j->to_start))
+		pcore_list_add_tail(&j->client->to_start, &j->to_start);
+	shared_say_soon(j->client);
+}
+
+static bool output(struct link *l, struct link_job *at, enum pcore_wire_stream stream, const char *data, size_t len)
+{
+	struct shared_job *j = job_of(at);
+
+	node_of(l)->received += len;
+	return shared_say_output(j, stream, data, len);
+}
+
+static void ended(struct link *l, struct link_job *at, const struct pcore_wire_done *d)
+{
+	struct shared_job *j = job_of(at);
+	size_t step = d->step ? strlen(d->step) : 0, subject = d->subject ? strlen(d->subject) : 0;
+
+	j->ran = node_of(l);
+	j->texts = step + subject > 0 ? calloc(1, step + subject + 2) : NULL;
+	if (!j->texts)
+		return; /* then there is less to say */
+	memcpy(j->texts, d->step ? d->step : "", step);
+	memcpy(j->texts + step + 1, d->subject ? d->subject : "", subject);
+}
+
+/* ---- connections ---- */
+
+/* What it has is claimed by the link that comes in its place. */
+static void detach(struct pcore_shared *s, const struct link *l)
+{
+	for (size_t i = 0; i < s->jobs.n_buckets; i++) {
+		for (struct pcore_map_node *node = s->jobs.buckets[i]; node; node = node->next) {
+			struct shared_job *j = container_of(node, struct shared_job, by_id);
+
+			if (j->at.on == l)
+				j->at.on = NULL;
+		}
+	}
+}
+
+static int joined(struct link *l)
+{
+	struct pcore_shared *s = shared_of(l);
+	struct shared_node *n = shared_node_find(s, l->node.name);
+
+	memset(l->owner, 0, offsetof(struct shared_told, address));
+	if (!n)
+		n = shared_node_make(s, l->node.name, 0);
+	if (!n)
+		return -ENOMEM;
+	l->name = n->name;
+	n->at = l;
+	s->changed = true;
+	shared_log(s, "node '%s' is there", n->name);
+	return 0;
+}
+
+static void changed(struct link *l)
+{
+	shared_of(l)->changed = true;
+	shared_pump_soon(shared_of(l));
+}
+
+static void gone(struct link *l, const struct pcore_net_error *e)
+{
+	struct pcore_shared *s = shared_of(l);
+	struct shared_node *n = node_of(l);
+
+	if (n && n->at == l)
+		n->at = NULL;
+	if (!s->stopping)
+		shared_log(s, "node '%s' has gone: %s", l->name, e->why);
+}
+
+static void unreachable(struct link *l, const struct pcore_net_error *e)
+{
+	shared_log(shared_of(l), "%s: %s", l->address, e->why);
+}
+
+/* It says no more, and is not asked again. */
+static void closed(struct link *l)
+{
+	struct pcore_shared *s = shared_of(l);
+
+	detach(s, l);
+	free(l->owner);
+	link_free(l);
+	shared_check_idle(s);
+}
+
+static void pump(struct link *l)
+{
+	shared_pump_soon(shared_of(l));
+}
+
+const struct link_ops shared_link_ops = {
+	.find = find,
+	.assign = assign,
+	.started = started,
+	.output = output,
+	.ended = ended,
+	.joined = joined,
+	.changed = changed,
+	.gone = gone,
+	.unreachable = unreachable,
+	.refused = unreachable,
+	.closed = closed,
+	.pump = pump,
+};
+
+static struct link *make(struct pcore_shared *s)
+{
+	struct link *l = link_new(&s->host);
+
+	if (!l)
+		return NULL;
+	l->owner = calloc(1, sizeof(struct shared_told));
+	if (!l->owner) {
+		link_free(l);
+		return NULL;
+	}
+	pcore_list_add_tail(&s->links, &l->link);
+	return l;
+}
+
+static void forgotten_frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *f)
+{
+	(void)c;
+	(void)ctx;
+	(void)f;
+}
+
+static void forgotten_closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_error *e)
+{
+	(void)c;
+	(void)ctx;
+	(void)e;
+}
+
+void shared_node_accept(struct pcore_shared *s, struct pcore_net_conn *c)
+{
+	static const struct pcore_net_ops forgotten = { .frame = forgotten_frame, .closed = forgotten_closed };
+	struct link *l = s->stopping ? NULL : make(s);
+
+	if (!l) {
+		pcore_net_own(c, &forgotten, NULL);
+		pcore_net_refuse(c, "this scheduler is about to end");
+		return;
+	}
+	l->returns = true;
+	strcpy(((struct shared_told *)l->owner)->address, pcore_net_peer(c)->address);
+	link_accept(l, c);
+}
+
+int pcore_shared_connect(struct pcore_shared *s, const char *text, const struct pcore_net_addr *addrs, size_t n)
+{
+	struct link *l = make(s);
+
+	if (!l || link_set_address(l, text, addrs, n) < 0)
+		return -ENOMEM;
+	(void)snprintf(((struct shared_told *)l->owner)->address, PCORE_NET_ADDR_MAX, "%s", text);
+	link_connect(l);
+	return 0;
+}
