@@ -237,6 +237,24 @@ void node_describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spe
 	}
 }
 
+int node_argv(const struct node_job *j, struct pcore_buf *ret, size_t *ret_n)
+{
+	const struct pcore_job_place place = { .slot = j->job.slot, .node = j->session->node->spec.name };
+	struct pcore_job_words words = { NULL, NULL };
+	size_t n = 0;
+	int r = pcore_job_words(&words, &j->template->t, &j->template->env->env, &j->as, &place);
+
+	pcore_buf_clear(ret);
+	for (; r == 0 && words.argv[n] && ret->len < NODE_ARGV_MAX; n++) {
+		r = pcore_buf_add(ret, words.argv[n], strnlen(words.argv[n], NODE_ARGV_MAX - 1 - ret->len));
+		if (r == 0)
+			r = pcore_buf_addc(ret, '\0');
+	}
+	free(words.argv);
+	*ret_n = n;
+	return r;
+}
+
 void node_result(struct node_job *j)
 {
 	struct pcore_wire_done *d = &j->done;

@@ -19,6 +19,7 @@ enum {
 	NODE_BYTES_MAX = 64 << 20,	   /* of outputs that a session has not taken: then no more of its jobs begin */
 	NODE_BODIES_MAX = 256 << 20,	   /* of what a session has described */
 	NODE_LISTED_MAX = 1000,		   /* jobs in a status */
+	NODE_ARGV_MAX = 512,		   /* bytes of a job's command there */
 	NODE_PREFETCH = 64,		   /* jobs that it takes beyond those that run */
 };
 
@@ -191,6 +192,9 @@ void node_describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spe
 /* Make and remove its directory. 0, -errno. */
 int node_dir_make(struct node_job *j);
 void node_dir_remove(struct node_job *j);
+
+/* The words of its command, as far as they fit into a status, one behind the other with their NULs. 0, -ENOMEM, -EPROTO. */
+int node_argv(const struct node_job *j, struct pcore_buf *ret, size_t *ret_n);
 
 /* Fill in j->done from how the attempt ended. */
 void node_result(struct node_job *j);

@@ -704,6 +704,7 @@ void pcore_node_serve(struct pcore_node *n, struct pcore_net_conn *c)
 
 int node_session_list(struct node_session *s, struct pcore_buf *jobs, size_t *n)
 {
+	_cleanup_(pcore_buf_done) struct pcore_buf argv = PCORE_BUF_INIT(0);
 	int r = 0;
 
 	for (size_t i = 0; i < s->jobs.n_buckets && r == 0; i++) {
@@ -719,7 +720,12 @@ int node_session_list(struct node_session *s, struct pcore_buf *jobs, size_t *n)
 
 			if (j->state != NODE_RUNNING || *n >= NODE_LISTED_MAX)
 				continue;
-			r = pcore_wire_add_job(jobs, &w);
+			r = node_argv(j, &argv, &w.argv.n);
+			w.argv.data = argv.data;
+			w.argv.len = argv.len;
+			w.has |= PCORE_WIRE_HAS(PCORE_WIRE_JOB_ARGV);
+			if (r == 0)
+				r = pcore_wire_add_job(jobs, &w);
 			(*n)++;
 		}
 	}

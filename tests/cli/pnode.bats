@@ -163,11 +163,47 @@ teardown() { nodes_teardown; }
 	others+=($!)
 	wait_for 10 is two .running 1
 	run -0 pnode status two
-	[[ "${lines[1]}" =~ ^"    job 1: pid "[1-9][0-9]*", since 20" ]]
+	[[ "${lines[1]}" =~ ^"    job 1: pid "[1-9][0-9]*", since 20".*": sh -c touch begun; exec sleep 77 1"$ ]]
+	is two '.jobs[0].argv | join("|")' 'sh|-c|touch begun; exec sleep 77|1'
 	run -1 pnode status three
 	[ "$output" = "pnode: cannot ask the node 'three': it does not run" ]
 	run -1 pnode status two three
 	[[ "$output" == *"two: "* ]]
+}
+
+@test "a command of any length and any bytes is shown as far as it goes" {
+	serve n --cpus 1
+	submit sh -c 'touch begun; exec sleep 77' $'\033[1m' "$(printf '%01000d' 0)" ::: 1 >out 2>&1 3>&- &
+	others+=($!)
+	wait_for 10 is n .running 1
+	is n '.jobs[0].argv | length' 5
+	is n '.jobs[0].argv | map(length) | add' 507 # and the NULs
+	run -0 pnode status n
+	[[ "${lines[1]}" == *'exec sleep 77 \x1b[1m 0000'* || "${lines[1]}" == *'exec sleep 77 \033[1m 0000'* ]]
+}
+
+@test "nodes of this machine are asked without a key, whatever becomes of its file" {
+	serve n
+	mv key gone
+	run -0 pnode status n
+	run -0 pnode status
+	run -0 pnode stop "unix:$PCORE_RUNTIME_DIR/nodes/n/socket"
+	run -0 psubmit map --nodes "unix:$PCORE_RUNTIME_DIR/nodes/n/socket" true </dev/null
+	run -77 pnode status "127.0.0.1:$port"
+	[ "$output" = "pnode: cannot use the key file '$PCORE_KEY': No such file or directory" ]
+	run -77 pnode status n "127.0.0.1:$port"
+}
+
+@test "jobs of --user have its home, its names, and a PATH that it can use" {
+	need_root
+	mkdir -m 700 closed
+	mkdir -m 755 open
+	HOME=/root USER=root LOGNAME=root PATH=$PATH:$scratch/closed:relative::$scratch/open XDG_RUNTIME_DIR=/x BASH_ENV=/x LD_LIBRARY_PATH=/x serve n
+	run -0 run_jobs sh -c 'echo $HOME $USER $LOGNAME; echo $PATH; env' ::: 1
+	[ "${lines[0]}" = "$(getent passwd nobody | cut -d: -f6) nobody nobody" ]
+	[[ ":${lines[1]}:" == *":$scratch/open:"* && ":${lines[1]}:" == *:/usr/bin:* ]]
+	[[ "${lines[1]}" != *closed* && "${lines[1]}" != *relative* && "${lines[1]}" != *::* ]]
+	[[ "$output" != *XDG_RUNTIME_DIR* && "$output" != *BASH_ENV* && "$output" != *LD_LIBRARY_PATH* && "$output" != *PCORE_KEY* ]]
 }
 
 @test "status --watch goes on until it is ended" {

@@ -61,7 +61,9 @@ static void text_member(struct pcore_json *j, const char *key, const char *value
 
 static void job_members(struct pcore_json *j, const struct pcore_wire_job *job)
 {
+	struct pcore_wire_words argv = job->argv;
 	char start[PCORE_ISO8601_MAX];
+	const char *word;
 
 	pcore_json_object(j);
 	member(j, "id", job->job);
@@ -69,6 +71,11 @@ static void job_members(struct pcore_json *j, const struct pcore_wire_job *job)
 	member(j, "seq", job->seq);
 	member(j, "pid", job->pid);
 	text_member(j, "start", pcore_iso8601_utc(start, job->start_ns));
+	pcore_json_key(j, "argv");
+	pcore_json_array(j);
+	while ((word = pcore_wire_word(&argv)))
+		pcore_json_str(j, word);
+	pcore_json_array_end(j);
 	pcore_json_object_end(j);
 }
 
@@ -109,11 +116,25 @@ static const char *escaped(char *buf, size_t size, const char *text)
 	return buf;
 }
 
+static int print_job(const struct pcore_wire_job *job, struct pcore_buf *out)
+{
+	struct pcore_wire_words argv = job->argv;
+	char start[PCORE_ISO8601_MAX], text[1024];
+	const char *word, *before = ": ";
+	int r = pcore_buf_addf(out, "    job %" PRIu64 ": pid %" PRIu64 ", since %s", job->seq, job->pid, pcore_iso8601_utc(start, job->start_ns));
+
+	for (; r == 0 && (word = pcore_wire_word(&argv)); before = " ") {
+		(void)pcore_escape(text, sizeof(text), word, strlen(word));
+		r = pcore_buf_addf(out, "%s%s", before, text);
+	}
+	return r < 0 ? r : pcore_buf_addc(out, '\n');
+}
+
 int pnode_print_status(const struct pcore_wire_status *s, bool json, struct pcore_buf *out)
 {
 	struct pcore_wire_list list = s->jobs;
 	struct pcore_wire_job job;
-	char start[PCORE_ISO8601_MAX], name[4 * PCORE_WIRE_NAME_MAX + 1], software[4 * PCORE_WIRE_NAME_MAX + 1];
+	char name[4 * PCORE_WIRE_NAME_MAX + 1], software[4 * PCORE_WIRE_NAME_MAX + 1];
 	int r;
 
 	if (json)
@@ -124,8 +145,7 @@ int pnode_print_status(const struct pcore_wire_status *s, bool json, struct pcor
 		escaped(name, sizeof(name), s->name), escaped(software, sizeof(software), s->software), states[s->state], s->cpus,
 		s->cpus_here, s->running, s->queued, s->succeeded, s->failed, (double)s->cpu_ns / (double)NS_PER_S);
 	while (r == 0 && pcore_wire_next_job(&list, &job))
-		r = pcore_buf_addf(out, "    job %" PRIu64 ": pid %" PRIu64 ", since %s\n", job.seq, job.pid,
-			pcore_iso8601_utc(start, job.start_ns));
+		r = print_job(&job, out);
 	return r;
 }
 
@@ -272,15 +292,26 @@ static int ask_all(struct admin *a, struct question *questions, size_t n)
 	return a->status;
 }
 
+/* Names, and paths of sockets. */
+static bool all_local(char *const *nodes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strchr(nodes[i], ':') && strncmp(nodes[i], "unix:", 5) != 0)
+			return false;
+	return true;
+}
+
 static int ask_once(struct admin *a, char *const *nodes, size_t n)
 {
 	struct question *questions = calloc(n, sizeof(*questions));
+	struct pnode_opts opts = *a->opts;
 	int r = questions ? cli_loop_new(&a->loop, PCORE_LOOP_EPOLL) : cli_error("out of memory");
 
 	a->timer.done = too_late;
 	a->status = CLI_OK;
+	opts.no_keys = all_local(nodes, n); /* a key file that is missing or bad is no affair of theirs */
 	if (r == CLI_GO)
-		r = pnode_net(&a->net, &a->keys, a->loop, a->opts, PCORE_NET_ADMIN,
+		r = pnode_net(&a->net, &a->keys, a->loop, &opts, PCORE_NET_ADMIN,
 			PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER), 0);
 	for (size_t i = 0; r == CLI_GO && i < n; i++)
 		questions[i] = (struct question){ .admin = a, .node = nodes[i] };

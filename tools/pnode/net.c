@@ -52,7 +52,7 @@ int pnode_net(struct pcore_net **ret, struct pcore_net_keys **ret_keys, struct p
 	int r = CLI_GO;
 
 	*ret_keys = NULL;
-	if (!o->tls_cert)
+	if (!o->tls_cert && !o->no_keys)
 		r = pnode_keys(ret_keys);
 	if (r != CLI_GO)
 		return r;

@@ -46,6 +46,7 @@ struct pnode_opts {
 	bool json;
 	int64_t watch; /* ns between two looks; 0: one look */
 	int64_t timeout;
+	bool no_keys; /* all that is asked are Unix sockets */
 };
 
 /* A node that runs here: its name, its directory and, in the background, its log. */

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -126,6 +127,27 @@ int pnode_user(const struct pnode_opts *o, const char *what, const struct passwd
 	return CLI_GO;
 }
 
+/* What is there of our PATH for the user that we have become: root's may have more. */
+static int set_path(void)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf path = PCORE_BUF_INIT(0);
+	const char *ours = getenv("PATH");
+	_cleanup_(freep) char *copy = strdup(ours ? ours : "");
+	char *rest = copy;
+	int r = copy ? 0 : -ENOMEM;
+
+	for (const char *dir; r == 0 && (dir = strsep(&rest, ":"));)
+		if (*dir == '/' && access(dir, X_OK) == 0)
+			r = pcore_buf_addf(&path, "%s%s", path.len > 0 ? ":" : "", dir);
+	if (r == 0 && path.len == 0)
+		r = pcore_buf_adds(&path, "/usr/local/bin:/usr/bin:/bin");
+	if (r == 0)
+		r = pcore_buf_addc(&path, '\0');
+	if (r == 0 && setenv("PATH", path.data, 1) < 0)
+		r = -errno;
+	return r < 0 ? cli_error("cannot set PATH: %s", strerror(-r)) : CLI_GO;
+}
+
 /* For good: groups, group, user, and no way back. */
 int pnode_become(struct pnode_place *place, const struct passwd *pw)
 {
@@ -141,5 +163,5 @@ int pnode_become(struct pnode_place *place, const struct passwd *pw)
 	(void)setenv("USER", pw->pw_name, 1);
 	(void)setenv("LOGNAME", pw->pw_name, 1);
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	return CLI_GO;
+	return set_path();
 }

@@ -156,6 +156,15 @@ static int make_net(struct pcore_net **ret, enum pcore_net_role role, bool with_
 	return pcore_net_new(ret, cluster.map->loop, &spec, &err) < 0 ? cli_error("%s", err.why) : CLI_GO;
 }
 
+/* A key is for TCP. */
+static bool all_local(void)
+{
+	for (size_t i = 0; i < psubmit_opts.n_nodes; i++)
+		if (strncmp(psubmit_opts.nodes[i], "unix:", 5) != 0)
+			return false;
+	return true;
+}
+
 static int load_keys(void)
 {
 	const struct pcore_net_key_places places = {
@@ -168,7 +177,7 @@ static int load_keys(void)
 	char path[4096];
 	int r = pcore_net_keys_path(path, sizeof(path), &places);
 
-	if (r < 0 || psubmit_opts.tls_cert || psubmit_opts.n_nodes == 0)
+	if (r < 0 || psubmit_opts.tls_cert || all_local())
 		return CLI_GO;
 	r = pcore_net_keys_load(&cluster.keys, path, &err);
 	if (r < 0 && (r != -ENOENT || places.env_key)) {
