@@ -50,20 +50,20 @@ cuts() {
 
 @test "a connection that is cut at any byte loses nothing and doubles nothing" {
 	total "$socket"
-	run -0 cuts "$socket" fin 1 30
+	cuts "$socket" fin 1 30
 }
 
 @test "one over TLS that is reset likewise" {
 	total "$port"
-	run -0 cuts "$port" rst 1 20
+	cuts "$port" rst 1 20
 }
 
 @test "three that are cut one after the other likewise" {
 	total "$socket"
-	run -0 cuts "$socket" fin 3 8
+	cuts "$socket" fin 3 8
 }
 
 @test "one that stays and carries nothing any more likewise" {
 	total "$port"
-	run -0 cuts "$port" stall 1 4
+	cuts "$port" stall 1 4
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cutconn - run a command whose connections to ADDRESS go through us, and cut the first of them after so many bytes.
- * Usage: cutconn [-m fin|rst|stall] [-k CONNECTIONS] [-n BYTES] [-c FILE] unix:PATH|PORT COMMAND...
+ * Usage: cutconn [-m fin|rst|stall] [-k CONNECTIONS] [-n BYTES] [-c FILE] [-w FILE] unix:PATH|PORT COMMAND...
  *
  * A word {} of COMMAND becomes our address: a port of loopback, or a socket in the current directory. Bytes of both directions
  * count, as they come. The first CONNECTIONS (1) are cut, each after BYTES of its own; without -n none is. Then both sides see an
  * end (fin), a reset (rst, TCP only), or nothing any more though they are still connected (stall). FILE gets a line: the bytes of
- * the first connection, and how many connections there were. The status is that of COMMAND.
+ * the first connection, and how many connections there were. With -w what COMMAND said in its first connection is written to a
+ * file. The status is that of COMMAND.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -40,7 +41,7 @@ static unsigned n_pairs, n_cuts = 1;
 static size_t cut_after = SIZE_MAX, first_bytes;
 static struct sockaddr_storage target;
 static socklen_t target_len;
-static int family;
+static int family, said_fd = -1;
 
 static void set_unix(struct sockaddr_storage *ss, socklen_t *len, const char *path)
 {
@@ -153,6 +154,8 @@ static void pass(struct pair *p, int from)
 	if (n > 0 && p->cut)
 		return;
 	if (n > 0 && write_all(p->fd[!from], chunk, (size_t)n)) {
+		if (p == pairs && from == 0 && said_fd >= 0 && write(said_fd, chunk, (size_t)n) != n)
+			die("write");
 		first_bytes += p == pairs ? (size_t)n : 0;
 		p->left -= p->left == SIZE_MAX ? 0 : (size_t)n;
 		if (p->left == 0)
@@ -204,6 +207,15 @@ static pid_t start(char **argv, char *address)
 	return pid;
 }
 
+static int create(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
 static void report(const char *file)
 {
 	FILE *f = fopen(file, "w");
@@ -220,7 +232,7 @@ int main(int argc, char **argv)
 	int c, listener, status;
 	pid_t pid;
 
-	while ((c = getopt(argc, argv, "+m:k:n:c:")) != -1) {
+	while ((c = getopt(argc, argv, "+m:k:n:c:w:")) != -1) {
 		if (c == 'm')
 			while (how < STALL && strcmp(optarg, names[how]) != 0)
 				how++;
@@ -230,6 +242,8 @@ int main(int argc, char **argv)
 			cut_after = number(optarg, 0, 1 << 30);
 		else if (c == 'c')
 			count_file = optarg;
+		else if (c == 'w')
+			said_fd = create(optarg);
 		else
 			return 125;
 	}

@@ -875,6 +875,7 @@ static int final_status(const struct map *m)
 
 int map_run(struct map_opts *opts)
 {
+	struct pcore_pool_counts done;
 	struct map m = { .opts = opts, .signals = { .fd = -EBADF, .stopped = true, .received = received }, .source = { .fd = -EBADF } };
 	int die_of = 0;
 	int status;
@@ -887,6 +888,9 @@ int map_run(struct map_opts *opts)
 		status = pcore_loop_run(m.loop);
 		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : final_status(&m);
 		die_of = m.reader_gone ? SIGPIPE : m.ended_by;
+		done = pcore_pool_counts(m.pool);
+		if (m.ended_by && opts->face->ended)
+			opts->face->ended(m.ended_by, &done);
 	} else if (m.pool && opts->face->executor) { /* what it had begun to connect to */
 		pcore_pool_stop(m.pool, PCORE_POOL_KILL);
 		(void)pcore_loop_run(m.loop);

@@ -48,6 +48,7 @@ struct map_face {
 	unsigned (*running)(const struct pcore_executor *ex);
 	unsigned (*cpus)(const struct pcore_executor *ex);
 	int (*status)(void); /* of a run that failed by itself; 0: none of its own */
+	void (*ended)(int sig, const struct pcore_pool_counts *done); /* a signal has ended the run: say what was done. NULL: nothing */
 };
 
 /* Strings are borrowed from argv. */

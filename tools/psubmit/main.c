@@ -2,9 +2,15 @@
 /*
  * psubmit - map a command over many machines: ppool's map with another executor.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "tools/psubmit/psubmit.h"
+
+static void ended(int sig, const struct pcore_pool_counts *done)
+{
+	cli_warn("ended by SIG%s: %" PRIu64 " jobs succeeded, %" PRIu64 " failed", sigabbrev_np(sig), done->succeeded, done->failed);
+}
 
 static const struct map_face face = {
 	.tool = "psubmit",
@@ -23,6 +29,7 @@ static const struct map_face face = {
 	.running = pcore_cluster_running,
 	.cpus = pcore_cluster_cpus,
 	.status = psubmit_status,
+	.ended = ended,
 };
 
 static int run(int argc, char **argv)
