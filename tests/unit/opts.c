@@ -418,6 +418,41 @@ static void version_names_tool_and_package(void **state)
 	assert_string_equal(text, "pcore (pcore) " PCORE_VERSION "\n");
 }
 
+static const char *test_verb(size_t i, const char **ret_summary)
+{
+	*ret_summary = "Do it.";
+	return i == 0 ? "do" : NULL;
+}
+
+static void tables_are_printed_for_completions(void **state)
+{
+	static const struct cli_opt tool_table[] = {
+		{ .name = "A heading", .kind = CLI_OPT_HEADING },
+		{ .name = "out", .letter = 'o', .kind = CLI_OPT_STRING, .arg = "FILE", .help = "write\nthere" },
+		{ .name = "signal", .kind = CLI_OPT_SIGNAL, .arg = "SIG" },
+		{ .name = NULL },
+	};
+	struct cli_opts o = {
+		.usage = "tool\ntool VERB",
+		.summary = "Nothing.",
+		.tables = (const struct cli_opt *const[]){ tool_table, NULL },
+		.targets = (void *const[]){ NULL },
+		.verb = test_verb,
+	};
+	char *argv[] = { (char *)"tool", (char *)"--help=table", NULL };
+	int operand, status;
+	const char *text;
+
+	(void)state;
+	capture_begin(STDOUT_FILENO);
+	status = cli_opts_parse(&o, 2, argv, &operand);
+	text = capture_end();
+	assert_int_equal(status, CLI_OK);
+	assert_string_equal(text, "usage\ttool\nusage\ttool VERB\nverb\tdo\tDo it.\n"
+				  "option\to\tout\tvalue\tFILE\twrite there\noption\t-\tsignal\tsignal\tSIG\t\n"
+				  "option\th\thelp\tflag\t-\tprint this help\noption\tV\tversion\tflag\t-\tprint the version\n");
+}
+
 static void defaults_stand_before_the_words_of_the_command_line(void **state)
 {
 	static const char *const expected[] = { "tool", "-j", "4", "--name=a", "-q", "cmd" };
@@ -478,6 +513,7 @@ int main(void)
 		TEST(a_failed_parse_leaves_the_value_as_it_was),
 		TEST(help_is_the_table_in_two_columns),
 		TEST(version_names_tool_and_package),
+		TEST(tables_are_printed_for_completions),
 		TEST(defaults_stand_before_the_words_of_the_command_line),
 		TEST(defaults_that_are_unset_or_blank_change_nothing),
 	};

@@ -35,8 +35,11 @@ static const struct cli_opt common[] = {
 	{ .name = NULL },
 };
 
+/* Of its long name: --help=table is for programs and not told to people. */
 static int has_arg(const struct cli_opt *opt)
 {
+	if (opt == &common[0])
+		return optional_argument;
 	if (!opt->arg)
 		return no_argument;
 	return opt->arg[0] == '[' ? optional_argument : required_argument;
@@ -53,7 +56,7 @@ static void add_option(struct parser *p, const struct cli_opt *opt, void *target
 	if (!opt->letter)
 		return;
 	p->shorts[p->n_shorts++] = opt->letter;
-	for (int colons = has_arg(opt); colons > 0; colons--)
+	for (int colons = opt->arg ? has_arg(opt) : 0; colons > 0; colons--)
 		p->shorts[p->n_shorts++] = ':';
 }
 
@@ -241,10 +244,31 @@ static void add_table_help(struct pcore_buf *b, const struct cli_opt *table)
 	}
 }
 
+/* The verbs that have a summary. */
+static void add_verbs_help(struct pcore_buf *b, const struct cli_opts *o)
+{
+	const char *name, *summary = NULL;
+
+	for (size_t i = 0; (name = o->verb(i, &summary)) && summary; i++) {
+		if (i == 0)
+			(void)pcore_buf_addf(b, "\nverbs (%s VERB --help tells more):\n", cli_tool());
+		(void)pcore_buf_addf(b, "    %-8s%s\n", name, summary);
+	}
+}
+
+/* 0, or a status after a message. */
+static int print_buf(struct pcore_buf *b)
+{
+	int r = pcore_buf_terminate(b);
+
+	r = r < 0 ? cli_error("cannot print the help: %s", strerror(-r)) : cli_print(b->data);
+	pcore_buf_done(b);
+	return r;
+}
+
 static int print_help(const struct cli_opts *o)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(HELP_MAX);
-	int r;
 
 	(void)pcore_buf_adds(&b, "usage: ");
 	add_lines(&b, o->usage, (int)strlen("usage: "));
@@ -255,12 +279,59 @@ static int print_help(const struct cli_opts *o)
 		add_table_help(&b, o->tables[i]);
 	(void)pcore_buf_addc(&b, '\n');
 	add_table_help(&b, common);
+	if (o->verb)
+		add_verbs_help(&b, o);
 	if (o->footer)
 		(void)pcore_buf_addf(&b, "\n%s\n", o->footer);
-	r = pcore_buf_terminate(&b);
-	r = r < 0 ? cli_error("cannot print the help: %s", strerror(-r)) : cli_print(b.data);
-	pcore_buf_done(&b);
-	return r;
+	return print_buf(&b);
+}
+
+/* Text as the last word of a line. */
+static void add_joined(struct pcore_buf *b, const char *text)
+{
+	for (; *text; text++)
+		(void)pcore_buf_addc(b, *text == '\n' ? ' ' : *text);
+	(void)pcore_buf_addc(b, '\n');
+}
+
+static void add_option_row(struct pcore_buf *b, const struct cli_opt *opt)
+{
+	const char *kind = opt->kind == CLI_OPT_SIGNAL ? "signal" : opt->arg ? "value" : "flag";
+
+	(void)pcore_buf_addf(b, "option\t%c\t%s\t%s\t%s\t", opt->letter ? opt->letter : '-', opt->name, kind, opt->arg ? opt->arg : "-");
+	add_joined(b, opt->help ? opt->help : "");
+}
+
+static void add_table_rows(struct pcore_buf *b, const struct cli_opt *table)
+{
+	for (const struct cli_opt *opt = table; opt->name; opt++)
+		if (opt->kind != CLI_OPT_HEADING)
+			add_option_row(b, opt);
+}
+
+/* What opts.h says of --help=table. */
+static int print_table(const struct cli_opts *o)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(HELP_MAX);
+	const char *name, *summary = NULL;
+
+	for (const char *line = o->usage; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		(void)pcore_buf_addf(&b, "usage\t%.*s\n", (int)strcspn(line, "\n"), line);
+	for (size_t i = 0; o->verb && (name = o->verb(i, &summary)); i++) {
+		(void)pcore_buf_addf(&b, "verb\t%s\t", name);
+		add_joined(&b, summary ? summary : "");
+	}
+	for (size_t i = 0; o->tables[i]; i++)
+		add_table_rows(&b, o->tables[i]);
+	add_table_rows(&b, common);
+	return print_buf(&b);
+}
+
+static int help(const struct cli_opts *o, const char *value)
+{
+	if (!value)
+		return print_help(o);
+	return strcmp(value, "table") == 0 ? print_table(o) : cli_usage("option '--help' takes no value");
 }
 
 static int print_version(void)
@@ -304,7 +375,7 @@ int cli_opts_parse(const struct cli_opts *o, int argc, char **argv, int *ret_ope
 		assert(e);
 		assert(e->opt);
 		if (e->opt == &common[0])
-			return print_help(o);
+			return help(o, optarg);
 		if (e->opt == &common[1])
 			return print_version();
 		r = store(e, optarg);

@@ -5,6 +5,15 @@
  * A table is an array of struct cli_opt that ends with { .name = NULL }; a tool may have several (its own and the job
  * options that tools share), given as a list of tables. Long options may be abbreviated only when the abbreviation is
  * unique (as getopt_long does). Each kind checks its value whole and names option and value when it is wrong.
+ *
+ * The same tables are what completions in shells are made of (tools/completions): --help=table prints them as lines of
+ * words with tabs between,
+ *
+ *	usage	one for each line of the synopsis
+ *	verb	NAME	SUMMARY
+ *	option	LETTER	NAME	KIND	VALUE	HELP
+ *
+ * where KIND is flag, value or signal, and - stands for a letter or a value that there is none of.
  */
 #ifndef PCORE_CLI_OPTS_H
 #define PCORE_CLI_OPTS_H
@@ -39,6 +48,8 @@ struct cli_opts {
 	const struct cli_opt *const *tables;  /* NULL-terminated list of tables */
 	void *const *targets;		      /* the options struct each table writes to, same order */
 	bool stop_at_operand;		      /* options end at the first operand (verbs that take a COMMAND) */
+	/* The name of verb i with what --help says of it (NULL: nothing), NULL behind the last one; NULL where there are none. */
+	const char *(*verb)(size_t i, const char **ret_summary);
 	const char *footer;		      /* printed last in --help, or NULL */
 	bool bare;			      /* there is no --help and no --version */
 	const char **ret_at;		      /* on an error: the place in a word of argv where it is; or NULL */

@@ -36,6 +36,7 @@ struct map_remote {
 struct map_face {
 	const char *tool; /* its name */
 	const char *usage, *summary, *footer; /* of --help */
+	const char *(*verb)(size_t i, const char **ret_summary); /* its verbs (opts.h) */
 
 	/* Of one whose jobs run elsewhere, where their commands are looked for: */
 	const struct cli_opt *table; /* its own options, or NULL */

@@ -212,6 +212,7 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 		.tables = tables,
 		.targets = targets,
 		.stop_at_operand = true,
+		.verb = o->face->verb,
 		.footer = o->face->footer,
 	};
 	int operand = 0, r;

@@ -264,24 +264,28 @@ static int parse_options(struct pnode_opts *o, const struct verb *v, int argc, c
 	return CLI_GO;
 }
 
+static const char *verb_at(size_t i, const char **ret_summary)
+{
+	if (i == ARRAY_SIZE(verbs))
+		return NULL;
+	*ret_summary = verbs[i].summary;
+	return verbs[i].name;
+}
+
 /* Without a verb: --help and --version. */
 static int parse_no_verb(int argc, char **argv)
 {
 	const struct cli_opt *tables[] = { NULL };
 	void *targets[] = { NULL };
-	char footer[2048] = "verbs (pnode VERB --help tells more):\n";
 	struct cli_opts spec = {
 		.usage = "pnode VERB [options] ...",
 		.summary = "A node of a cluster. NODE is a name (of one on this machine) or an address.",
 		.tables = tables,
 		.targets = targets,
-		.footer = footer,
+		.verb = verb_at,
 	};
-	int operand = 0, r;
+	int operand = 0, r = cli_opts_parse(&spec, argc, argv, &operand);
 
-	for (size_t i = 0, at = strlen(footer); i < ARRAY_SIZE(verbs); i++)
-		at += (size_t)snprintf(footer + at, sizeof(footer) - at, "    %-11s%s\n", verbs[i].name, verbs[i].summary);
-	r = cli_opts_parse(&spec, argc, argv, &operand);
 	return r == CLI_GO ? cli_usage("options come after the verb: pnode serve [options]") : r;
 }
 

@@ -8,6 +8,8 @@
 #include "tools/map/map.h"
 #include "tools/ppool/named.h"
 
+static const char *verb_at(size_t i, const char **ret_summary);
+
 static const struct map_face face = {
 	.tool = "ppool",
 	.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
@@ -18,6 +20,7 @@ static const struct map_face face = {
 		   "what the jobs write in the order of the items. Options end at COMMAND. `starmap' splits\n"
 		   "each line into columns; several `:::' give all combinations, and `:::+' goes along with\n"
 		   "the one before it.",
+	.verb = verb_at,
 	.footer = "Placeholders: {} the item, {.} without extension, {/} last component, {//} directory, {/.} both,\n"
 		  "{#} job number, {%} slot; {1} {2} {-1} {name} columns, {1.} {1/} {1//} {1/.} parts of these.\n"
 		  "Without one the item, or each column, is appended. The exit status is 0 when all jobs\n"
@@ -52,6 +55,12 @@ static const struct verb {
 	{ "terminate", ppool_terminate },
 	{ "join", ppool_join },
 };
+
+static const char *verb_at(size_t i, const char **ret_summary)
+{
+	*ret_summary = NULL;
+	return i < ARRAY_SIZE(verbs) ? verbs[i].name : NULL;
+}
 
 static int unknown_verb(const char *word)
 {

@@ -272,24 +272,28 @@ static int parse_options(struct pqueue_opts *o, const struct verb *v, int argc, 
 	return check(o, v);
 }
 
+static const char *verb_at(size_t i, const char **ret_summary)
+{
+	if (i == ARRAY_SIZE(verbs))
+		return NULL;
+	*ret_summary = verbs[i].summary;
+	return verbs[i].name;
+}
+
 /* Without a verb: --help and --version. */
 static int parse_no_verb(int argc, char **argv)
 {
 	const struct cli_opt *tables[] = { NULL };
 	void *targets[] = { NULL };
-	char footer[4096] = "verbs (pqueue VERB --help tells more):\n";
 	struct cli_opts spec = {
 		.usage = "pqueue VERB [options] NAME ...",
 		.summary = "Queues between programs. NAME is a name in the runtime directory, or a path with a slash.",
 		.tables = tables,
 		.targets = targets,
-		.footer = footer,
+		.verb = verb_at,
 	};
-	int operand = 0, r;
+	int operand = 0, r = cli_opts_parse(&spec, argc, argv, &operand);
 
-	for (size_t i = 0, at = strlen(footer); i < ARRAY_SIZE(verbs); i++)
-		at += (size_t)snprintf(footer + at, sizeof(footer) - at, "    %-8s%s\n", verbs[i].name, verbs[i].summary);
-	r = cli_opts_parse(&spec, argc, argv, &operand);
 	return r == CLI_GO ? cli_usage("options come after the verb: pqueue VERB [options] NAME") : r;
 }
 

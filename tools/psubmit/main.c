@@ -12,6 +12,14 @@ static void ended(int sig, const struct pcore_pool_counts *done)
 	cli_warn("ended by SIG%s: %" PRIu64 " jobs succeeded, %" PRIu64 " failed", sigabbrev_np(sig), done->succeeded, done->failed);
 }
 
+static const char *const verbs[] = { "map", "starmap" };
+
+static const char *verb_at(size_t i, const char **ret_summary)
+{
+	*ret_summary = NULL;
+	return i < ARRAY_SIZE(verbs) ? verbs[i] : NULL;
+}
+
 static const struct map_face face = {
 	.tool = "psubmit",
 	.usage = "psubmit map [options] COMMAND [ARG...] [::: ITEM...]...\n"
@@ -21,6 +29,7 @@ static const struct map_face face = {
 		   "--nodes this machine is the only node.",
 	.footer = "Placeholders are those of ppool map. The exit status is 0 when all jobs succeeded, 1 when some failed or\n"
 		  "were lost, 76 or 77 when no node speaks our version or takes our key, 125 when psubmit failed.\n",
+	.verb = verb_at,
 	.table = psubmit_table,
 	.target = &psubmit_opts,
 	.check = psubmit_check,

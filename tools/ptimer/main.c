@@ -6,6 +6,15 @@
 
 #include "tools/ptimer/ptimer.h"
 
+static const char *verb_at(size_t i, const char **ret_summary)
+{
+	static const char *const verbs[] = { "after", "at", "every", "on", "cron", "sleep", "next", "run", "check", "import", "list", "cancel",
+		"trigger", "enter", "log" };
+
+	*ret_summary = NULL;
+	return i < ARRAY_SIZE(verbs) ? verbs[i] : NULL;
+}
+
 /* Without a verb there is only --help and --version. */
 static int no_verb(int argc, char **argv)
 {
@@ -22,6 +31,7 @@ static int no_verb(int argc, char **argv)
 		.summary = "Run commands, or print lines, at the right time. `ptimer VERB --help' tells the options of a verb.",
 		.tables = tables,
 		.targets = targets,
+		.verb = verb_at,
 		.footer = "A command's output goes where ptimer's goes. The exit status of after and at is that of COMMAND; else it\n"
 			  "is 0, or 1 when a job failed; 125 when ptimer did, 126 or 127 when COMMAND cannot be run.\n",
 	};
