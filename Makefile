@@ -195,6 +195,41 @@ $(TOOL_BINS): $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
 
+# completions are made of the tables that the tools print
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+BASH_COMPLETIONS = $(TOOLS:%=$(BUILD)/completions/bash/$(PROGPREFIX)%)
+ZSH_COMPLETIONS = $(TOOLS:%=$(BUILD)/completions/zsh/_$(PROGPREFIX)%)
+FISH_COMPLETIONS = $(TOOLS:%=$(BUILD)/completions/fish/$(PROGPREFIX)%.fish)
+.PHONY: completions install-completions uninstall-completions
+all: completions
+install: install-completions
+uninstall: uninstall-completions
+
+completions: $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
+GENERATE = $(Q)mkdir -p $(@D) && sh tools/completions/generate $(1) $< $(PROGPREFIX)$* >$@
+$(BASH_COMPLETIONS): $(BUILD)/completions/bash/$(PROGPREFIX)%: $(BUILD)/% $(wildcard tools/completions/*)
+	$(call say,GEN)
+	$(call GENERATE,bash)
+$(ZSH_COMPLETIONS): $(BUILD)/completions/zsh/_$(PROGPREFIX)%: $(BUILD)/% $(wildcard tools/completions/*)
+	$(call say,GEN)
+	$(call GENERATE,zsh)
+$(FISH_COMPLETIONS): $(BUILD)/completions/fish/$(PROGPREFIX)%.fish: $(BUILD)/% $(wildcard tools/completions/*)
+	$(call say,GEN)
+	$(call GENERATE,fish)
+
+install-completions: completions
+	install -d "$(DESTDIR)$(BASHCOMPDIR)" "$(DESTDIR)$(ZSHCOMPDIR)" "$(DESTDIR)$(FISHCOMPDIR)"
+	install -m 644 $(BASH_COMPLETIONS) "$(DESTDIR)$(BASHCOMPDIR)"
+	install -m 644 $(ZSH_COMPLETIONS) "$(DESTDIR)$(ZSHCOMPDIR)"
+	install -m 644 $(FISH_COMPLETIONS) "$(DESTDIR)$(FISHCOMPDIR)"
+
+uninstall-completions:
+	rm -f $(foreach f,$(notdir $(BASH_COMPLETIONS)),"$(DESTDIR)$(BASHCOMPDIR)/$f")
+	rm -f $(foreach f,$(notdir $(ZSH_COMPLETIONS)),"$(DESTDIR)$(ZSHCOMPDIR)/$f")
+	rm -f $(foreach f,$(notdir $(FISH_COMPLETIONS)),"$(DESTDIR)$(FISHCOMPDIR)/$f")
+
 $(BUILD)/unit/%: LIBS = -lcmocka -luring -lssl -lcrypto
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
