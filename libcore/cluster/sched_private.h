@@ -414,6 +414,7 @@ enum { RECORD_MAX = 64 }; /* bytes of one with nothing behind it */
 
 void sched_put(unsigned char **p, uint64_t v, unsigned n); /* n bytes, the lowest first */
 uint64_t sched_pick(const unsigned char **p, unsigned n);
+bool sched_record_skips(const struct pcore_sched *s, const struct client *c);
 int sched_record_meta(struct pcore_buf *out, const struct pcore_sched *s);
 int sched_record_array(struct pcore_buf *out, const struct array *a);
 int sched_record_node(struct pcore_buf *out, const struct node *n);

@@ -38,6 +38,12 @@ static void add(struct pcore_sched *s, const unsigned char *data, const unsigned
 	assert(r == 0);
 }
 
+/* Nothing of it is recorded: its client is gone after a restart. */
+bool sched_record_skips(const struct pcore_sched *s, const struct client *c)
+{
+	return !s->spec.persist || s->restoring || (s->spec.forget_private && c->private);
+}
+
 int sched_record_meta(struct pcore_buf *out, const struct pcore_sched *s)
 {
 	unsigned char data[RECORD_HEAD + META_LEN], *p = begin(data, META, META_LEN);
@@ -63,7 +69,7 @@ void sched_record_client_gone(struct pcore_sched *s, const struct client *c)
 {
 	unsigned char data[RECORD_MAX], *p = begin(data, CLIENT_GONE, 8);
 
-	if (!s->spec.persist || s->restoring)
+	if (sched_record_skips(s, c))
 		return;
 	sched_put(&p, c->id, 8);
 	add(s, data, p);
@@ -155,7 +161,7 @@ void sched_record_job(struct pcore_sched *s, const struct job *j)
 {
 	unsigned char data[RECORD_MAX];
 
-	if (s->spec.persist && !s->restoring)
+	if (!sched_record_skips(s, j->array->client))
 		add(s, data, put_job(data, j));
 }
 
@@ -163,7 +169,7 @@ void sched_record_over(struct pcore_sched *s, const struct array *a, uint32_t in
 {
 	unsigned char data[RECORD_MAX], *p = begin(data, OVER, OVER_LEN);
 
-	if (!s->spec.persist || s->restoring)
+	if (sched_record_skips(s, a->client))
 		return;
 	sched_put(&p, a->first + index, 8);
 	sched_put(&p, n, 4);
@@ -178,6 +184,8 @@ static int snapshot_jobs(const struct pcore_sched *s, struct pcore_buf *out)
 	for (size_t i = 0; i < s->n_array_slots; i++) {
 		const struct array *a = s->arrays[i].array;
 
+		if (a && s->spec.forget_private && a->client->private)
+			continue;
 		for (uint32_t k = 0; a && k < a->n && a->live + a->n_out > 0; k++) {
 			const struct job *j = sched_job_find(s, a->first + k);
 			int r = j ? pcore_buf_add(out, data, (size_t)(put_job(data, j) - data)) : 0;
@@ -195,7 +203,10 @@ int pcore_sched_snapshot(const struct pcore_sched *s, struct pcore_buf *out)
 
 	PCORE_LIST_FOREACH_SAFE(link, &s->all_clients)
 	{
-		r = r < 0 ? r : sched_record_client(out, container_of(link, struct client, link));
+		const struct client *c = container_of(link, struct client, link);
+
+		if (r == 0 && !(s->spec.forget_private && c->private))
+			r = sched_record_client(out, c);
 	}
 	PCORE_LIST_FOREACH_SAFE(link, &s->all_nodes)
 	{
@@ -205,7 +216,7 @@ int pcore_sched_snapshot(const struct pcore_sched *s, struct pcore_buf *out)
 			r = sched_record_node(out, n);
 	}
 	for (size_t i = 0; i < s->n_array_slots && r == 0; i++)
-		if (s->arrays[i].array)
+		if (s->arrays[i].array && !(s->spec.forget_private && s->arrays[i].array->client->private))
 			r = sched_record_array(out, s->arrays[i].array);
 	return r < 0 ? r : snapshot_jobs(s, out);
 }

@@ -215,7 +215,7 @@ int pcore_sched_submit(
 		r = sched_array_enter(s, a, c, class, jobs->priority);
 	if (class)
 		sched_class_unref(s, class);
-	if (r == 0 && s->spec.persist) {
+	if (r == 0 && !sched_record_skips(s, c)) {
 		r = sched_record_array(&s->records, a);
 		if (r < 0)
 			sched_array_withdraw(s, a);

@@ -187,7 +187,7 @@ int pcore_sched_client_join(struct pcore_sched *s, int64_t now_ns, bool private,
 	r = sched_client_make(s, s->next_client, private, weight, &c);
 	if (r < 0)
 		return r;
-	if (s->spec.persist)
+	if (!sched_record_skips(s, c))
 		r = sched_record_client(&s->records, c);
 	if (r < 0) {
 		s->next_client = c->id;

@@ -96,6 +96,7 @@ enum pcore_sched_policy { PCORE_SCHED_PRIORITY, PCORE_SCHED_FAIR, PCORE_SCHED_FI
 struct pcore_sched_spec {
 	enum pcore_sched_policy policy;
 	bool persist;		     /* make records */
+	bool forget_private;	     /* none of private clients: they and their jobs are gone after a restart */
 	uint32_t entries_max;	     /* arrays and single jobs known at a time: 1,048,576 */
 	uint32_t client_entries_max; /* of one client: the same */
 	int64_t lost_after_ns;	     /* how long a node may be gone before its jobs are lost: 30 s */

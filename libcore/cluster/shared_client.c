@@ -33,6 +33,7 @@ void shared_job_free(struct shared_job *j)
 	struct shared_client *c = j->client;
 	struct pcore_shared *s = c->shared;
 
+	assert(!j->part);
 	shared_job_stopped(s, j);
 	if (j->listed)
 		pcore_map_remove(&s->jobs, &j->by_id);
@@ -110,7 +111,9 @@ static int submit(struct shared_job *j, const struct pcore_wire_assign *a)
 	struct pcore_sched_jobs jobs = { .priority = a->priority, .time_limit_ns = a->timeout };
 	int r;
 
-	r = shared_template_submit(s, j->template, c->id, &jobs, &j->at.id);
+	r = c->id ? 0 : pcore_sched_client_join(s->host.sched, shared_now(s), true, 1, &c->id);
+	if (r == 0)
+		r = shared_template_submit(s, j->template, c->id, &jobs, &j->at.id);
 	if (r == 0) {
 		r = pcore_map_insert(&s->jobs, &j->by_id, &j->at.id, sizeof(j->at.id));
 		j->listed = r == 0;
@@ -185,6 +188,8 @@ static int hear_credits(struct shared_client *c, struct pcore_wire_in *in)
 		struct shared_job *j = find_job(c, credit.job, credit.attempt);
 		struct shared_output *o;
 
+		if (!j && credit.attempt == 0 && shared_watch_credit(c, &credit))
+			continue;
 		if (!j || credit.stream >= PCORE_WIRE_STDIN)
 			continue;
 		o = &j->out[credit.stream];
@@ -337,7 +342,19 @@ static int hear_drop(struct shared_client *c, const struct pcore_wire_frame *f)
 
 static int hear(struct shared_client *c, const struct pcore_wire_frame *f)
 {
+	if (c->admin)
+		return f->type == PCORE_WIRE_STATUS_GET || f->type == PCORE_WIRE_CONTROL ? shared_control(c, f) : -ENOSYS;
 	switch ((unsigned)f->type) {
+	case PCORE_WIRE_SUBMIT:
+		return shared_submit(c, f);
+	case PCORE_WIRE_WATCH:
+		return shared_watch(c, f);
+	case PCORE_WIRE_CANCEL:
+	case PCORE_WIRE_LIST:
+	case PCORE_WIRE_NODES:
+	case PCORE_WIRE_EXPLAIN:
+	case PCORE_WIRE_FORGET:
+		return shared_ask(c, f);
 	case PCORE_WIRE_ENV:
 	case PCORE_WIRE_TEMPLATE:
 		return hear_number(c, f);
@@ -411,6 +428,7 @@ void shared_client_settle(struct shared_client *c)
 	pcore_map_done(&c->templates);
 	pcore_map_done(&c->envs);
 	pcore_buf_done(&c->buf);
+	pcore_buf_done(&c->answers);
 	free(c->numbers);
 	pcore_list_del(&c->link);
 	free(c);
@@ -486,6 +504,8 @@ static void closed(struct pcore_net_conn *conn, void *ctx, const struct pcore_ne
 	if (e->code < 0 && !c->over && !c->shared->stopping && (c->jobs.len > 0 || e->code != -ECONNRESET))
 		shared_log(c->shared, "%s: %s", pcore_net_peer(conn)->address, e->why);
 	c->conn = NULL;
+	shared_watch_drop(c);
+	pcore_buf_clear(&c->answers);
 	if (c->over) {
 		shared_client_settle(c);
 	} else if (grace == 0) {
@@ -547,10 +567,6 @@ static struct shared_client *client_new(struct pcore_shared *s, const struct pco
 	pcore_list_init(&c->to_tell);
 	pcore_list_init(&c->busy);
 	pcore_list_init(&c->watches);
-	if (!c->admin && pcore_sched_client_join(s->host.sched, shared_now(s), true, 1, &c->id) < 0) {
-		free(c);
-		return NULL;
-	}
 	pcore_list_add_tail(&s->clients, &c->link);
 	s->changed = true;
 	return c;
@@ -584,6 +600,8 @@ void shared_client_accept(struct pcore_shared *s, struct pcore_net_conn *conn)
 	struct shared_client *c = find_client(s, peer, &n);
 
 	if (c && c->conn) { /* it has noticed before us that the old connection is broken */
+		shared_watch_drop(c);
+		pcore_buf_clear(&c->answers);
 		pcore_net_own(c->conn, &forgotten_ops, NULL);
 		pcore_net_abort(c->conn);
 		c->conn = NULL;

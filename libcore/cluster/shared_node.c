@@ -50,6 +50,19 @@ struct shared_node *shared_node_make(struct pcore_shared *s, const char *name, u
 	return n;
 }
 
+/* A new one gets a number for good. */
+static struct shared_node *node_for(struct pcore_shared *s, const char *name)
+{
+	struct shared_node *n = shared_node_find(s, name);
+
+	if (n)
+		return n;
+	n = shared_node_make(s, name, 0);
+	if (n && shared_journal_add(s, SHARED_NODE, &n->number, sizeof(n->number), name, strlen(name) + 1, false) < 0)
+		s->short_of_memory = true;
+	return n;
+}
+
 static struct shared_node *node_of(const struct link *l)
 {
 	return l->name ? shared_node_find(shared_of(l), l->name) : NULL;
@@ -70,6 +83,8 @@ static void begun(struct pcore_shared *s, struct shared_job *j)
 		return;
 	j->state = SHARED_RUNS;
 	j->ran->running++;
+	if (j->part)
+		j->part->sub->running++;
 	if (s->running++ == 0)
 		s->busy_since = shared_now(s);
 }
@@ -80,6 +95,8 @@ void shared_job_stopped(struct pcore_shared *s, struct shared_job *j)
 		return;
 	j->state = SHARED_WAITS;
 	j->ran->running--;
+	if (j->part)
+		j->part->sub->running--;
 	if (--s->running == 0)
 		s->busy_ns += shared_now(s) - s->busy_since;
 }
@@ -111,19 +128,55 @@ static int assign(struct link *l, const struct pcore_sched_action *a, struct lin
 {
 	struct pcore_shared *s = shared_of(l);
 	struct shared_job *j = shared_job_find(s, a->job);
+	int r;
 
-	if (!j)
-		return 0; /* its client has gone: it is cancelled by the next batch */
+	if (!j) {
+		r = shared_good_job(s, a->job, &j);
+		if (r < 0)
+			return r;
+	}
+	if (!j) { /* its client has gone, and it is cancelled by the next batch; or the end of the store was lost */
+		const struct pcore_sched_claim unknown = { .job = a->job, .attempt = a->attempt };
+
+		return pcore_buf_add(&s->unknown, &(struct shared_unknown){ unknown, l->handle }, sizeof(struct shared_unknown));
+	}
 	shared_job_forget(s, j);
 	m->template = shared_template_tell(l, j->template);
 	m->seq = j->as.seq;
-	m->tries = j->as.tries;
+	m->tries = j->client ? j->as.tries : a->attempt & 0xffff;
 	m->args = j->as.args;
 	m->input = j->as.input;
 	j->ran = node_of(l);
 	j->ran->sent += m->args.len + m->input.len;
 	*ret = &j->at;
 	return 0;
+}
+
+/* What it has is a job of a client's, or one for good that was assigned before we were started again: then what is in the store of its
+ * output has arrived. */
+static struct link_job *claimed(struct link *l, const struct pcore_wire_adopt *a)
+{
+	struct pcore_shared *s = shared_of(l);
+	struct shared_job *j = shared_job_find(s, a->job);
+	const struct shared_stored *o;
+
+	if (j || shared_good_job(s, a->job, &j) < 0 || !j)
+		return j ? &j->at : NULL;
+	j->at.attempt = a->attempt;
+	j->at.on = l;
+	for (size_t i = 0; i < pcore_wire_u16s(&a->ids) && i < LINK_IDS; i++)
+		j->at.ids[j->at.n_ids++] = pcore_wire_u16(&a->ids, i);
+	o = j->part->results[j->index].stored;
+	for (size_t i = 0; o && o->attempt == a->attempt && i < o->n; i++)
+		j->stored[o->pieces[i].stream] = o->pieces[i].offset + o->pieces[i].len;
+	for (int i = 0; i < 2; i++) {
+		j->at.received[i] = j->stored[i];
+		j->at.granted[i] = j->stored[i] + PCORE_WIRE_CREDIT;
+	}
+	j->ran = node_for(s, l->node.name);
+	if (j->ran && a->state != PCORE_WIRE_JOB_QUEUED)
+		begun(s, j);
+	return &j->at;
 }
 
 static void started(struct link *l, struct link_job *at, const struct pcore_wire_started *m)
@@ -146,7 +199,7 @@ static bool output(struct link *l, struct link_job *at, enum pcore_wire_stream s
 	struct shared_job *j = job_of(at);
 
 	node_of(l)->received += len;
-	return shared_say_output(j, stream, data, len);
+	return j->client ? shared_say_output(j, stream, data, len) : shared_good_output(shared_of(l), j, stream, data, len);
 }
 
 static void ended(struct link *l, struct link_job *at, const struct pcore_wire_done *d)
@@ -155,6 +208,8 @@ static void ended(struct link *l, struct link_job *at, const struct pcore_wire_d
 	size_t step = d->step ? strlen(d->step) : 0, subject = d->subject ? strlen(d->subject) : 0;
 
 	j->ran = node_of(l);
+	j->ran->jobs++;
+	j->ran->job_ns += d->wall_ns;
 	j->texts = step + subject > 0 ? calloc(1, step + subject + 2) : NULL;
 	if (!j->texts)
 		return; /* then there is less to say */
@@ -180,11 +235,9 @@ static void detach(struct pcore_shared *s, const struct link *l)
 static int joined(struct link *l)
 {
 	struct pcore_shared *s = shared_of(l);
-	struct shared_node *n = shared_node_find(s, l->node.name);
+	struct shared_node *n = node_for(s, l->node.name);
 
 	memset(l->owner, 0, offsetof(struct shared_told, address));
-	if (!n)
-		n = shared_node_make(s, l->node.name, 0);
 	if (!n)
 		return -ENOMEM;
 	l->name = n->name;
@@ -234,6 +287,7 @@ static void pump(struct link *l)
 
 const struct link_ops shared_link_ops = {
 	.find = find,
+	.claimed = claimed,
 	.assign = assign,
 	.started = started,
 	.output = output,

@@ -2,7 +2,7 @@
 /*
  * shared_private.h - what the parts of a shared scheduler have in common: shared.c (its life, and when things are done),
  * shared_node.c (nodes), shared_template.c (what jobs have in common, once for all), shared_client.c and shared_say.c (clients
- * whose jobs end with them), shared_journal.c (the store), shared_submit.c (jobs for good), shared_watch.c (what became of them),
+ * whose jobs end with them), shared_journal.c (the store), shared_submit.c (jobs for good), shared_good.c (those that a node has), shared_watch.c (what became of them),
  * shared_ask.c (questions).
  */
 #ifndef PCORE_CLUSTER_SHARED_PRIVATE_H
@@ -105,6 +105,142 @@ struct shared_job {
 	uint64_t stored[2];
 };
 
+/* An output that is in the store, piece by piece. */
+struct shared_piece {
+	uint64_t at, offset;
+	uint32_t len;
+	uint8_t stream;
+};
+
+struct shared_stored {
+	uint32_t attempt;
+	size_t n, cap;
+	struct shared_piece *pieces;
+};
+
+/* How a job ended: where in the store that is, or an outcome without a result. 0: it has not. */
+#define SHARED_NO_RESULT (UINT64_C(1) << 63)
+
+struct shared_result {
+	uint64_t at;
+	struct shared_stored *stored; /* NULL: nothing */
+};
+
+/* Jobs that came in one message: an array of the scheduler's. */
+struct shared_part {
+	struct shared_submission *sub;
+	uint32_t number, n, words;
+	uint64_t first;	 /* the scheduler's id of its first job */
+	uint64_t before; /* jobs of the parts before */
+	char *args;
+	uint32_t *offsets; /* of each job's arguments, and where the last one's end */
+	struct shared_result *results;
+};
+
+struct shared_submission {
+	struct pcore_map_node by_number, by_token;
+	struct pcore_list link;
+	uint64_t number;
+	char token[PCORE_WIRE_TOKEN];
+	char *owner;
+	struct shared_template *template;
+	struct pcore_sched_jobs how; /* priority and what becomes of jobs that fail or are lost */
+	char *input;
+	size_t input_len;
+	uint64_t *after; /* submissions */
+	size_t n_after;
+	struct shared_part **parts;
+	size_t n_parts;
+	bool more; /* another part follows */
+	uint64_t n, running, succeeded, failed, cancelled, lost;
+	int64_t submit_ns, start_ns, end_ns; /* realtime; 0: not yet */
+};
+
+/* What is in a record of the store. */
+enum shared_record {
+	SHARED_META = 1, /* u32 version, u32 our instance */
+	SHARED_CORE,	 /* records of the scheduler's; with SHARED_SNAPSHOT those before count no more */
+	SHARED_SUBMIT,	 /* struct shared_submit_head, the owner's name with a NUL, and the message's body */
+	SHARED_OUTPUT,	 /* struct shared_output_head, and bytes */
+	SHARED_RESULT,	 /* struct shared_result_head, and the body of a DONE_N, or nothing */
+	SHARED_NODE,	 /* u32 number, name */
+	SHARED_FORGET,	 /* u64 submission */
+	SHARED_CLIENT,	 /* u64 the scheduler's id, name */
+};
+
+enum { SHARED_VERSION = 1, SHARED_SNAPSHOT = 1 };
+
+struct shared_submit_head {
+	uint64_t number, first, before;
+	int64_t submit_ns;
+	uint32_t owner; /* length of the name */
+	uint32_t pad;
+};
+
+struct shared_output_head {
+	uint64_t number, seq, offset;
+	uint32_t attempt, stream;
+};
+
+struct shared_result_head {
+	uint64_t number, seq; /* of the first */
+	uint32_t n, outcome;
+	int64_t end_ns; /* realtime */
+};
+
+/* A record that waits to be appended. */
+struct shared_entry {
+	size_t offset, len;
+	uint8_t type, flags;
+	struct shared_part *part; /* OUTPUT, RESULT: of whose job; NULL: of none, or nobody wants to know where it is */
+	uint32_t index, piece;
+};
+
+struct shared_journal {
+	struct pcore_store *store;
+	int lock_fd;
+	struct pcore_buf data; /* of the entries */
+	struct shared_entry *entries;
+	size_t n, cap;
+	bool sync, blocked; /* blocked: there was no room */
+	uint64_t unsynced;  /* the last seq that may not be safe; 0: none */
+	uint64_t size_next; /* when to look for what is not needed */
+	uint64_t snapshot;  /* seq of the newest */
+	struct pcore_op retry;
+};
+
+/* A client whose jobs are for good: by the name of its key. */
+struct shared_owner {
+	struct pcore_list link;
+	uint64_t id; /* the scheduler's */
+	char name[];
+};
+
+/* Somebody looks at what becomes of jobs. */
+struct shared_watch {
+	struct pcore_list link;
+	struct shared_client *client;
+	uint64_t id, number, seq, to;
+	unsigned flags;
+	uint32_t attempt; /* that was told, of seq; 0: none */
+	uint64_t sent[2]; /* of that */
+	size_t piece;	  /* of the stored ones: the next */
+	bool told;	  /* STARTED_N */
+	uint64_t total, limit;
+};
+
+/* Was assigned, and nothing is known of it. */
+struct shared_unknown {
+	struct pcore_sched_claim claim;
+	uint64_t node;
+};
+
+/* What is answered once it is safe. */
+struct shared_answer {
+	uint64_t id, number, count;
+	int status; /* SUBMITTED: -1 */
+};
+
 /* Whoever asks us. */
 struct shared_client {
 	struct pcore_list link;
@@ -124,6 +260,7 @@ struct shared_client {
 	size_t n_numbers;
 	struct pcore_list watches;
 	struct pcore_buf buf;
+	struct pcore_buf answers; /* of struct shared_answer, when it is safe */
 };
 
 /* Of a client: what its number stands for. */
@@ -144,12 +281,23 @@ struct pcore_shared {
 	uint32_t instance;
 	uint32_t next_node;
 	struct pcore_op pump, tick;
-	bool stopping, told_idle, changed;
+	bool stopping, told_idle, changed, failed_once, short_of_memory;
+	struct pcore_sched_spec sched_spec;
 	uint32_t cpus; /* as clients were told */
 	int64_t start_ns;
 	uint64_t succeeded, failed, running;
 	int64_t busy_ns, busy_since; /* so long something ran, and since when, if running */
-	struct pcore_buf buf; /* of whatever is encoded at the moment */
+	struct pcore_buf buf; /* of whatever is read at the moment */
+
+	struct shared_journal journal;
+	struct pcore_list submissions, owners, unsafe;
+	struct pcore_buf unknown; /* of struct shared_unknown */
+	struct pcore_map by_number, by_token;
+	struct shared_part **parts; /* of all, by their first ids */
+	size_t n_parts, parts_cap;
+	uint64_t next_submission;
+	unsigned n_at_most_once;
+	int64_t look_ns; /* when to look for what is too old */
 };
 
 /* ---- shared.c ---- */
@@ -186,6 +334,62 @@ uint32_t shared_template_tell(struct link *l, const struct shared_template *t);
 /* Submit n jobs of it: as pcore_sched_submit(). jobs: all but the request. */
 int shared_template_submit(struct pcore_shared *s, const struct shared_template *t, uint64_t client, struct pcore_sched_jobs *jobs, uint64_t *ret_first);
 
+/* ---- shared_journal.c ---- */
+
+/* Read all there is, or begin. 0, -EBADMSG, -EBUSY, -errno. */
+int shared_journal_open(struct pcore_shared *s);
+void shared_journal_close(struct pcore_shared *s);
+
+/* A record to be: head and data. sync: it has to be safe. 0, -ENOMEM. */
+int shared_journal_add(struct pcore_shared *s, enum shared_record type, const void *head, size_t head_len, const void *data, size_t len, bool sync);
+void shared_journal_about(struct pcore_shared *s, struct shared_part *p, uint32_t index, uint32_t piece); /* of the last one: that wants to know where it is */
+
+/* Append and make safe what there is, the scheduler's records too. keep: leave so much room. 0; -ENOSPC and its like: not now; failed()
+ * has been called for anything else. */
+int shared_journal_commit(struct pcore_shared *s, uint64_t keep);
+int shared_journal_take_core(struct pcore_shared *s); /* the scheduler's records so far: 0, -ENOMEM */
+void shared_journal_drop_last(struct pcore_shared *s); /* what was added last, and not appended */
+void shared_journal_compact(struct pcore_shared *s); /* if it has grown */
+
+/* ---- shared_submit.c ---- */
+
+int shared_submit(struct shared_client *c, const struct pcore_wire_frame *f);
+int shared_submit_restore(struct pcore_shared *s, const struct shared_submit_head *h, const char *rest, size_t len);
+int shared_submit_check(struct pcore_shared *s); /* what was not confirmed may not be known to the scheduler */
+struct shared_submission *shared_submission_find(struct pcore_shared *s, uint64_t number);
+struct shared_part *shared_part_of(struct shared_submission *sub, uint64_t seq, uint32_t *index); /* seq from 1; NULL: none */
+struct shared_part *shared_part_of_id(struct pcore_shared *s, uint64_t id, uint32_t *index);
+uint64_t shared_submission_over(const struct shared_submission *sub); /* jobs */
+void shared_submission_free(struct pcore_shared *s, struct shared_submission *sub);
+void shared_forget_old(struct pcore_shared *s);
+
+/* ---- shared_good.c ---- */
+
+/* A job for good is assigned, or claimed: 0, -ENOMEM; NULL when there is none of this id. */
+int shared_good_job(struct pcore_shared *s, uint64_t id, struct shared_job **ret);
+bool shared_good_output(struct pcore_shared *s, struct shared_job *j, enum pcore_wire_stream stream, const char *data, size_t len);
+int shared_good_flush(struct pcore_shared *s, struct shared_job *j); /* its output, to be appended */
+void shared_good_over(struct pcore_shared *s, const struct pcore_sched_news *n);
+void shared_good_free_all(struct pcore_shared *s);
+void shared_good_again(struct pcore_shared *s, const struct pcore_sched_news *n);
+
+/* Note how n jobs ended. at: where that is, or SHARED_NO_RESULT with an outcome. */
+void shared_note_result(struct shared_part *p, uint32_t index, uint32_t n, enum pcore_sched_outcome outcome, int64_t end_ns);
+int shared_note_piece(struct shared_part *p, uint32_t index, uint32_t attempt, const struct shared_piece *piece); /* which it is; -ENOMEM */
+void shared_stored_free(struct shared_stored *o);
+
+/* ---- shared_watch.c ---- */
+
+int shared_watch(struct shared_client *c, const struct pcore_wire_frame *f);
+bool shared_watch_credit(struct shared_client *c, const struct pcore_wire_credit *credit); /* false: there is no such watch */
+void shared_watch_go_on(struct shared_client *c);
+void shared_watch_drop(struct shared_client *c);
+
+/* ---- shared_ask.c ---- */
+
+int shared_ask(struct shared_client *c, const struct pcore_wire_frame *f); /* of a client */
+int shared_control(struct shared_client *c, const struct pcore_wire_frame *f); /* of an admin */
+
 /* ---- shared_client.c ---- */
 
 void shared_client_accept(struct pcore_shared *s, struct pcore_net_conn *c);
@@ -205,6 +409,7 @@ int shared_say_introduce(struct shared_client *c); /* what there is, as a node d
 void shared_say_node(struct shared_client *c);
 void shared_say_number(struct shared_client *c, const struct shared_node *n); /* if it was not told yet */
 int shared_say_retracted(struct shared_client *c, const struct pcore_wire_ref *ref); /* with what is said next */
+void shared_say_answers(struct shared_client *c); /* that waited until they are true for good */
 void shared_say_answer(struct shared_client *c, uint64_t id, int status, const char *text);
 bool shared_say_output(struct shared_job *j, enum pcore_wire_stream stream, const char *data, size_t len); /* false: enough */
 

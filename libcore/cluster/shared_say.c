@@ -2,6 +2,7 @@
 /*
  * shared_say.c - what is said to a client whose jobs end with it: as a node does, once a turn of the loop.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "libcore/cluster/shared_private.h"
@@ -262,6 +263,8 @@ void shared_say_flush(struct pcore_op *op, int res)
 	}
 	if (r == 0)
 		r = say_done(c);
+	if (r == 0)
+		shared_watch_go_on(c);
 	if (r < 0) /* memory is short: what was not said is said after a reconnect */
 		pcore_net_abort(c->conn);
 }
@@ -334,4 +337,25 @@ void shared_say_answer(struct shared_client *c, uint64_t id, int status, const c
 	pcore_buf_clear(&c->buf);
 	if (pcore_wire_put_answer(&c->buf, &a) == 0)
 		shared_say(c, PCORE_WIRE_ANSWER, id, &c->buf);
+}
+
+void shared_say_answers(struct shared_client *c)
+{
+	const struct shared_answer *a = (const void *)c->answers.data;
+	size_t n = c->answers.len / sizeof(*a);
+	char text[32];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pcore_wire_submitted m = { .submission = a[i].number, .count = a[i].count };
+
+		if (a[i].status >= 0) {
+			(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)a[i].count);
+			shared_say_answer(c, a[i].id, a[i].status, text);
+			continue;
+		}
+		pcore_buf_clear(&c->buf);
+		if (pcore_wire_put_submitted(&c->buf, &m) == 0)
+			shared_say(c, PCORE_WIRE_SUBMITTED, a[i].id, &c->buf);
+	}
+	pcore_buf_clear(&c->answers);
 }
