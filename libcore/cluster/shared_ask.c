@@ -234,7 +234,7 @@ static int tell_member(struct shared_client *c, uint64_t id, const struct shared
 		m.software = w->software;
 		m.labels = w->labels;
 		m.resources = w->resources;
-		m.has = PCORE_WIRE_HAS(PCORE_WIRE_MEMBER_SOFTWARE);
+		m.has = w->software ? PCORE_WIRE_HAS(PCORE_WIRE_MEMBER_SOFTWARE) : 0;
 		m.has |= w->has & PCORE_WIRE_HAS(PCORE_WIRE_NODE_LABELS) ? PCORE_WIRE_HAS(PCORE_WIRE_MEMBER_LABELS) : 0;
 		m.has |= w->has & PCORE_WIRE_HAS(PCORE_WIRE_NODE_RESOURCES) ? PCORE_WIRE_HAS(PCORE_WIRE_MEMBER_RESOURCES) : 0;
 	}

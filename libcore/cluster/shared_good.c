@@ -70,6 +70,12 @@ void shared_note_result(struct shared_part *p, uint32_t index, uint32_t n, enum 
 	sub->end_ns = end_ns > sub->end_ns ? end_ns : sub->end_ns;
 }
 
+void shared_note_start(struct shared_submission *sub, int64_t start_ns)
+{
+	if (start_ns > 0 && (sub->start_ns == 0 || start_ns < sub->start_ns))
+		sub->start_ns = start_ns;
+}
+
 /* ---- jobs ---- */
 
 static void describe(struct shared_job *j)
@@ -226,10 +232,10 @@ void shared_good_over(struct pcore_shared *s, const struct pcore_sched_news *n)
 		if (r < 0)
 			s->short_of_memory = true; /* its end is found out after the next start */
 		shared_note_result(p, index, n->n, n->outcome, h.end_ns);
+		if (j && j->at.ended)
+			shared_note_start(p->sub, j->at.done.start_ns);
 		if (r == 0 && body.len > 0)
 			shared_journal_about(s, p, index, 0);
-		if (j && j->started.start_ns > 0 && (p->sub->start_ns == 0 || j->started.start_ns < p->sub->start_ns))
-			p->sub->start_ns = j->started.start_ns;
 	}
 	if (j)
 		job_free(s, j);

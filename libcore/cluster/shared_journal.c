@@ -316,6 +316,9 @@ static int restore_output(struct pcore_shared *s, const struct pcore_record *rec
 static int restore_result(struct pcore_shared *s, const struct pcore_record *rec)
 {
 	const struct shared_result_head *h = rec->data;
+	struct pcore_wire_frame f = { .type = PCORE_WIRE_DONE_N };
+	struct pcore_wire_done d;
+	struct pcore_wire_in in;
 	uint32_t index = 0;
 	struct shared_part *p;
 
@@ -329,8 +332,14 @@ static int restore_result(struct pcore_shared *s, const struct pcore_record *rec
 	if (p->results[index].at)
 		return 0; /* said again by a node, and not acknowledged the first time */
 	shared_note_result(p, index, h->n, (enum pcore_sched_outcome)h->outcome, h->end_ns);
-	if (rec->len > sizeof(*h))
-		p->results[index].at = rec->at;
+	if (rec->len == sizeof(*h))
+		return 0;
+	p->results[index].at = rec->at;
+	f.body = (const char *)(h + 1);
+	f.len = rec->len - sizeof(*h);
+	if (pcore_wire_open(&f, &in) < 0 || !pcore_wire_next_done(&in, &d))
+		return -EBADMSG;
+	shared_note_start(p->sub, d.start_ns);
 	return 0;
 }
 

@@ -187,8 +187,11 @@ static void started(struct link *l, struct link_job *at, const struct pcore_wire
 	j->ran = node_of(l);
 	begun(shared_of(l), j);
 	j->started.node = j->ran->number;
-	if (!j->client)
+	if (!j->client) {
+		shared_note_start(j->part->sub, m->start_ns);
+		shared_pump_soon(shared_of(l)); /* for those who look */
 		return;
+	}
 	if (pcore_list_empty(&j->to_start))
 		pcore_list_add_tail(&j->client->to_start, &j->to_start);
 	shared_say_soon(j->client);

@@ -375,6 +375,7 @@ void shared_good_again(struct pcore_shared *s, const struct pcore_sched_news *n)
 
 /* Note how n jobs ended. at: where that is, or SHARED_NO_RESULT with an outcome. */
 void shared_note_result(struct shared_part *p, uint32_t index, uint32_t n, enum pcore_sched_outcome outcome, int64_t end_ns);
+void shared_note_start(struct shared_submission *sub, int64_t start_ns);
 int shared_note_piece(struct shared_part *p, uint32_t index, uint32_t attempt, const struct shared_piece *piece); /* which it is; -ENOMEM */
 void shared_stored_free(struct shared_stored *o);
 
