@@ -20,7 +20,6 @@ enum { ADDRS = 8 };
 static struct {
 	const struct map_remote *map;
 	struct pcore_net *net, *node_net; /* as a scheduler, and as the node of this machine */
-	struct pcore_net_keys *keys;
 	struct pcore_node *node;
 	struct pcore_jobspec jobs;
 	char dir[PATH_MAX]; /* that they begin in */
@@ -35,6 +34,8 @@ static struct {
 
 static void news(void *ctx, const struct pcore_cluster_news *n)
 {
+	const char *what = psubmit_opts.scheduler ? "scheduler" : "node";
+
 	(void)ctx;
 	if (n->event == PCORE_CLUSTER_UP)
 		return;
@@ -43,13 +44,13 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 	case PCORE_CLUSTER_UP:
 		break;
 	case PCORE_CLUSTER_GONE:
-		cli_warn("node '%s' has gone: %s", n->name, n->why);
+		cli_warn("%s '%s' has gone: %s", what, n->name, n->why);
 		break;
 	case PCORE_CLUSTER_UNREACHABLE:
-		cli_warn("cannot reach the node '%s': %s; trying again", n->name, n->why);
+		cli_warn("cannot reach the %s '%s': %s; trying again", what, n->name, n->why);
 		break;
 	case PCORE_CLUSTER_REFUSED:
-		cli_warn("the node '%s' is of no use: %s", n->name, n->why);
+		cli_warn("the %s '%s' is of no use: %s", what, n->name, n->why);
 		cluster.refused = n->code;
 		break;
 	case PCORE_CLUSTER_NO_NODE:
@@ -63,7 +64,7 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 		break;
 	case PCORE_CLUSTER_GIVE_UP:
 		cluster.gave_up = true;
-		(void)cli_error("no node can be reached");
+		(void)cli_error("no %s can be reached", what);
 		cluster.map->give_up(cluster.map->ctx);
 		break;
 	}
@@ -91,6 +92,41 @@ static int put_needs(struct pcore_buf *b)
 	return r;
 }
 
+static int put_labels(struct pcore_buf *b)
+{
+	const struct psubmit_opts *o = &psubmit_opts;
+	int r = 0;
+
+	for (size_t i = 0; i < o->n_labels && r == 0; i++) {
+		r = pcore_buf_addf(b, "%s%s=%s", o->labels[i].key, o->labels[i].differs ? "!" : "", o->labels[i].value);
+		if (r == 0)
+			r = pcore_buf_addc(b, '\0');
+	}
+	return r;
+}
+
+int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32_t env, const struct pcore_wire_argv *argv)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf needs = PCORE_BUF_INIT(0), labels = PCORE_BUF_INIT(0);
+	const struct psubmit_opts *o = &psubmit_opts;
+	int r = put_needs(&needs);
+
+	if (r == 0)
+		r = put_labels(&labels);
+	if (r < 0)
+		return r;
+	jobs->cpus = o->cpus;
+	jobs->memory = o->memory;
+	jobs->max_output = o->max_output ? o->max_output : UINT64_MAX;
+	jobs->resources = (struct pcore_wire_list){ needs.data, needs.len, o->n_needs };
+	jobs->labels = (struct pcore_wire_words){ .data = labels.data, .len = labels.len, .n = o->n_labels };
+	jobs->node = o->node;
+	r = pcore_jobspec_put(b, jobs, env, argv);
+	jobs->resources = (struct pcore_wire_list){ .n = 0 };
+	jobs->labels = (struct pcore_wire_words){ .n = 0 };
+	return r;
+}
+
 static int put_argv(struct pcore_buf *argv)
 {
 	int r = cli_argv_put(argv, cluster.map->template, cluster.map->many);
@@ -101,20 +137,15 @@ static int put_argv(struct pcore_buf *argv)
 
 static int describe(void *ctx, struct pcore_buf *env, struct pcore_buf *template)
 {
-	_cleanup_(pcore_buf_done) struct pcore_buf argv = PCORE_BUF_INIT(0), needs = PCORE_BUF_INIT(0);
-	const struct psubmit_opts *o = &psubmit_opts;
+	_cleanup_(pcore_buf_done) struct pcore_buf argv = PCORE_BUF_INIT(0);
 	struct pcore_wire_argv pieces;
 	int r = put_argv(&argv);
 
 	(void)ctx;
-	if (r == 0)
-		r = put_needs(&needs);
 	if (r < 0)
 		return r;
 	pieces = (struct pcore_wire_argv){ argv.data, argv.len };
-	cluster.jobs.resources = (struct pcore_wire_list){ needs.data, needs.len, o->n_needs };
-	r = pcore_jobspec_put(template, &cluster.jobs, PCORE_CLUSTER_ENV, &pieces);
-	cluster.jobs.resources = (struct pcore_wire_list){ .n = 0 };
+	r = psubmit_put_template(template, &cluster.jobs, PCORE_CLUSTER_ENV, &pieces);
 	return r < 0 ? r : cli_jobenv_put(env, &cluster.map->opts->job, !cluster.map->opts->elsewhere);
 }
 
@@ -125,67 +156,14 @@ static int args(void *ctx, struct pcore_job *job, char ***ret)
 
 static int make_jobs(void)
 {
-	const struct psubmit_opts *o = &psubmit_opts;
 	struct pcore_jobspec *s = &cluster.jobs;
 	int r = cli_jobspec(&cluster.map->opts->job, !cluster.map->opts->elsewhere, cluster.dir, s);
 
 	s->proc.file = cluster.map->file;
-	s->cpus = o->cpus;
-	s->memory = o->memory;
-	s->max_output = o->max_output ? o->max_output : UINT64_MAX;
 	return r;
 }
 
 /* ---- nodes ---- */
-
-static int make_net(struct pcore_net **ret, enum pcore_net_role role, bool with_keys)
-{
-	const struct psubmit_opts *o = &psubmit_opts;
-	struct pcore_net_spec spec = {
-		.role = role,
-		.peers = PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER),
-		.version_min = PCORE_WIRE_VERSION,
-		.version_max = PCORE_WIRE_VERSION,
-		.keys = with_keys ? cluster.keys : NULL,
-		.tls_cert = with_keys ? o->tls_cert : NULL,
-		.tls_key = with_keys ? o->tls_key : NULL,
-		.tls_ca = with_keys ? o->tls_ca : NULL,
-	};
-	struct pcore_net_error err;
-
-	return pcore_net_new(ret, cluster.map->loop, &spec, &err) < 0 ? cli_error("%s", err.why) : CLI_GO;
-}
-
-/* A key is for TCP. */
-static bool all_local(void)
-{
-	for (size_t i = 0; i < psubmit_opts.n_nodes; i++)
-		if (strncmp(psubmit_opts.nodes[i], "unix:", 5) != 0)
-			return false;
-	return true;
-}
-
-static int load_keys(void)
-{
-	const struct pcore_net_key_places places = {
-		.env_key = getenv("PCORE_KEY"),
-		.xdg_config_home = getenv("XDG_CONFIG_HOME"),
-		.home = getenv("HOME"),
-		.root = geteuid() == 0,
-	};
-	struct pcore_net_error err;
-	char path[4096];
-	int r = pcore_net_keys_path(path, sizeof(path), &places);
-
-	if (r < 0 || psubmit_opts.tls_cert || all_local())
-		return CLI_GO;
-	r = pcore_net_keys_load(&cluster.keys, path, &err);
-	if (r < 0 && (r != -ENOENT || places.env_key)) {
-		(void)cli_error("cannot use the key file '%s': %s", path, err.why);
-		return CLI_AUTH;
-	}
-	return CLI_GO;
-}
 
 static int check_addresses(void)
 {
@@ -195,7 +173,7 @@ static int check_addresses(void)
 	for (size_t i = 0; i < psubmit_opts.n_nodes; i++)
 		if (pcore_net_addr_parse(addrs, ADDRS, psubmit_opts.nodes[i], true, &err) == -EINVAL)
 			return cli_usage("'%s' is not the address of a node: %s", psubmit_opts.nodes[i], err.why);
-	return CLI_GO;
+	return psubmit_opts.scheduler ? psubmit_scheduler(NULL) : CLI_GO;
 }
 
 static int connect_to(struct pcore_executor *ex, const char *text)
@@ -203,13 +181,14 @@ static int connect_to(struct pcore_executor *ex, const char *text)
 	struct pcore_net_addr addrs[ADDRS];
 	struct pcore_net_error err;
 	int n = pcore_net_addr_parse(addrs, ADDRS, text, true, &err);
+	const char *what = psubmit_opts.scheduler ? "scheduler" : "node";
 
 	if (n < 0) {
-		cli_warn("cannot reach the node '%s': %s", text, err.why);
+		cli_warn("cannot reach the %s '%s': %s", what, text, err.why);
 		return CLI_GO;
 	}
-	if (!addrs[0].path && !cluster.keys && !psubmit_opts.tls_cert)
-		return cli_error("cannot connect to the node '%s': there is no key; see `pnode keygen'", text);
+	if (!addrs[0].path && !psubmit_have_keys())
+		return cli_error("cannot connect to the %s '%s': there is no key; see `pnode keygen'", what, text);
 	return pcore_cluster_connect(ex, text, addrs, (size_t)n) < 0 ? cli_error("out of memory") : CLI_GO;
 }
 
@@ -277,7 +256,7 @@ static int start_local(struct pcore_executor *ex)
 		(void)snprintf(cluster.hostname, sizeof(cluster.hostname), "local");
 	if (sysinfo(&info) == 0)
 		spec.memory = (uint64_t)info.totalram * info.mem_unit;
-	r = make_net(&cluster.node_net, PCORE_NET_NODE, false);
+	r = psubmit_net(&cluster.node_net, cluster.map->loop, PCORE_NET_NODE, false);
 	if (r != CLI_GO)
 		return r;
 	if (pcore_node_new(&cluster.node, cluster.map->loop, &spec, &err) < 0)
@@ -326,18 +305,25 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 	cluster.map = m;
 	r = check_addresses();
 	if (r == CLI_GO)
-		r = load_keys();
+		r = psubmit_load_keys();
 	if (r == CLI_GO)
 		r = make_jobs();
 	if (r == CLI_GO)
-		r = make_net(&cluster.net, PCORE_NET_SCHEDULER, true);
+		r = psubmit_net(&cluster.net, m->loop, psubmit_opts.scheduler ? PCORE_NET_CLIENT : PCORE_NET_SCHEDULER, true);
 	if (r != CLI_GO)
 		return r;
 	spec.net = cluster.net;
+	if (o->scheduler) { /* which knows the nodes, and what the template says */
+		spec.shared = true;
+		spec.jobs.request = (struct pcore_sched_request){ .cpus = 1 };
+		spec.lost_after_ns = spec.wait_nodes_ns;
+	}
 	if (pcore_cluster_new(ret, m->loop, &spec, &err) < 0)
 		return cli_error("cannot make a cluster: %s", strerror(-err.code));
 	if (o->local)
 		r = start_local(*ret);
+	if (r == CLI_GO && o->scheduler)
+		r = connect_to(*ret, o->scheduler);
 	for (size_t i = 0; r == CLI_GO && i < o->n_nodes; i++)
 		r = connect_to(*ret, o->nodes[i]);
 	return r;
@@ -348,7 +334,7 @@ void psubmit_over(void)
 	pcore_node_free(cluster.node);
 	pcore_net_free(cluster.node_net);
 	pcore_net_free(cluster.net);
-	pcore_net_keys_free(cluster.keys);
+	psubmit_free_keys();
 	free(cluster.env);
 }
 

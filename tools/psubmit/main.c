@@ -3,30 +3,27 @@
  * psubmit - map a command over many machines: ppool's map with another executor.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "tools/psubmit/psubmit.h"
+#include "tools/psubmit/verbs.h"
 
 static void ended(int sig, const struct pcore_pool_counts *done)
 {
 	cli_warn("ended by SIG%s: %" PRIu64 " jobs succeeded, %" PRIu64 " failed", sigabbrev_np(sig), done->succeeded, done->failed);
 }
 
-static const char *const verbs[] = { "map", "starmap" };
-
-static const char *verb_at(size_t i, const char **ret_summary)
-{
-	*ret_summary = NULL;
-	return i < ARRAY_SIZE(verbs) ? verbs[i] : NULL;
-}
+static const char *verb_at(size_t i, const char **ret_summary);
 
 static const struct map_face face = {
 	.tool = "psubmit",
 	.usage = "psubmit map [options] COMMAND [ARG...] [::: ITEM...]...\n"
-		 "psubmit starmap [options] COMMAND [ARG...] [::: ITEM...]...",
+		 "psubmit starmap [options] COMMAND [ARG...] [::: ITEM...]...\n"
+		 "psubmit apply|async|get|wait|status|cancel|logs|attach|list|forget|explain|nodes|stats ...\n"
+		 "      (with a scheduler; each has its own --help)",
 	.summary = "Map COMMAND over items, lines of stdin or the words after `:::', on the nodes of a cluster; print\n"
 		   "what the jobs write in the order of the items: what works with ppool works with psubmit. Without\n"
-		   "--nodes this machine is the only node.",
+		   "--nodes or --scheduler this machine is the only node.",
 	.footer = "Placeholders are those of ppool map. The exit status is 0 when all jobs succeeded, 1 when some failed or\n"
 		  "were lost, 76 or 77 when no node speaks our version or takes our key, 125 when psubmit failed.\n",
 	.verb = verb_at,
@@ -41,15 +38,58 @@ static const struct map_face face = {
 	.ended = ended,
 };
 
+static int map(int argc, char **argv)
+{
+	return map_main(&face, argc, argv);
+}
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "map", map },
+	{ "starmap", map },
+	{ "apply", psubmit_apply },
+	{ "async", psubmit_async },
+	{ "get", psubmit_get },
+	{ "wait", psubmit_wait },
+	{ "status", psubmit_status_verb },
+	{ "cancel", psubmit_cancel },
+	{ "logs", psubmit_logs },
+	{ "attach", psubmit_attach },
+	{ "list", psubmit_list },
+	{ "forget", psubmit_forget },
+	{ "explain", psubmit_explain },
+	{ "nodes", psubmit_nodes },
+	{ "stats", psubmit_stats },
+};
+
+static const char *verb_at(size_t i, const char **ret_summary)
+{
+	*ret_summary = NULL;
+	return i < ARRAY_SIZE(verbs) ? verbs[i].name : NULL;
+}
+
+static int unknown_verb(const char *word)
+{
+	char list[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs) && len < sizeof(list); i++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", verbs[i].name);
+	return cli_usage("unknown verb '%s': must be one of %s", word, list);
+}
+
 static int run(int argc, char **argv)
 {
 	if (argc < 2)
 		return cli_usage("no verb given: psubmit map COMMAND");
 	if (argv[1][0] == '-')
 		return map_help(&face, argc, argv);
-	if (strcmp(argv[1], "map") == 0 || strcmp(argv[1], "starmap") == 0)
-		return map_main(&face, argc - 1, argv + 1);
-	return cli_usage("unknown verb '%s': must be one of map, starmap", argv[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	return unknown_verb(argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -121,29 +121,65 @@ static int set_priority(void *opts, const char *name, const char *value)
 	return 0;
 }
 
+#define NODE_ROWS \
+	{ .name = "nodes", .kind = CLI_OPT_CALL, .arg = "A,B|FILE", .set = set_nodes, .help = "addresses of nodes: HOST:PORT or unix:PATH; or a\nfile with one a line" }, \
+	{ .name = "local", .kind = CLI_OPT_CALL, .arg = "[=N]", .set = set_local, .help = "this machine is a node too, with N CPUs (all); the\ndefault without --nodes" }
+#define NEED_ROWS \
+	{ .name = "cpus", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(cpus), .min = 1, .max = 65535, .help = "a job needs N CPUs (1)" }, \
+	{ .name = "memory", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(memory), .min = 1, .help = "a job needs so much memory" }, \
+	{ .name = "resource", .kind = CLI_OPT_CALL, .arg = "NAME[=N]", .set = set_resource, .help = "a job needs N of these (1)" }, \
+	{ .name = "label", .kind = CLI_OPT_CALL, .arg = "EXPR", .set = set_label, .help = "only nodes with these labels: K=V, K!=V; comma is and" }, \
+	{ .name = "node", .kind = CLI_OPT_STRING, .arg = "NAME", .offset = AT(node), .help = "only this node" }, \
+	{ .name = "priority", .kind = CLI_OPT_CALL, .arg = "N", .set = set_priority, .help = "on nodes that others use too: lower comes first (0)" }, \
+	{ .name = "at-most-once", .kind = CLI_OPT_FLAG, .offset = AT(at_most_once), .help = "a job that is lost with its node is not run again" }, \
+	{ .name = "retry-lost", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(retry_lost), .max = 255, .help = "a job that is lost is run again N times (3)" }, \
+	{ .name = "max-output", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(max_output), .min = 1, .help = "of each job's output, and error output, the rest is cut" }
+#define TLS_ROWS \
+	{ .name = "wait-nodes", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(wait_nodes), .help = "end when no node is there for D (10s)" }, \
+	{ .name = "tls-cert", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(tls_cert), .help = "our certificate, instead of a key" }, \
+	{ .name = "tls-key", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(tls_key), .help = "its private key" }, \
+	{ .name = "tls-ca", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(tls_ca), .help = "who signs those of others" }
+#define TIE_ROWS \
+	{ .name = "scheduler", .kind = CLI_OPT_STRING, .arg = "ADDR", .offset = AT(scheduler), .help = "address of a scheduler ($PCORE_SCHEDULER)" }, \
+	TLS_ROWS
+
 const struct cli_opt psubmit_table[] = {
 	{ .name = "Cluster", .kind = CLI_OPT_HEADING },
-	{ .name = "nodes", .kind = CLI_OPT_CALL, .arg = "A,B|FILE", .set = set_nodes, .help = "addresses of nodes: HOST:PORT or unix:PATH; or a\nfile with one a line" },
-	{ .name = "local", .kind = CLI_OPT_CALL, .arg = "[=N]", .set = set_local, .help = "this machine is a node too, with N CPUs (all); the\ndefault without --nodes" },
-	{ .name = "cpus", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(cpus), .min = 1, .max = 65535, .help = "a job needs N CPUs (1)" },
-	{ .name = "memory", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(memory), .min = 1, .help = "a job needs so much memory" },
-	{ .name = "resource", .kind = CLI_OPT_CALL, .arg = "NAME[=N]", .set = set_resource, .help = "a job needs N of these (1)" },
-	{ .name = "label", .kind = CLI_OPT_CALL, .arg = "EXPR", .set = set_label, .help = "only nodes with these labels: K=V, K!=V; comma is and" },
-	{ .name = "node", .kind = CLI_OPT_STRING, .arg = "NAME", .offset = AT(node), .help = "only this node" },
-	{ .name = "priority", .kind = CLI_OPT_CALL, .arg = "N", .set = set_priority, .help = "on nodes that others use too: lower comes first (0)" },
-	{ .name = "at-most-once", .kind = CLI_OPT_FLAG, .offset = AT(at_most_once), .help = "a job that is lost with its node is not run again" },
-	{ .name = "retry-lost", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(retry_lost), .max = 255, .help = "a job that is lost is run again N times (3)" },
-	{ .name = "wait-nodes", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(wait_nodes), .help = "end when no node is there for D (10s)" },
-	{ .name = "max-output", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(max_output), .min = 1, .help = "of each job's output, and error output, the rest is cut" },
-	{ .name = "tls-cert", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(tls_cert), .help = "our certificate, instead of a key" },
-	{ .name = "tls-key", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(tls_key), .help = "its private key" },
-	{ .name = "tls-ca", .kind = CLI_OPT_STRING, .arg = "FILE", .offset = AT(tls_ca), .help = "who signs those of others" },
+	NODE_ROWS,
+	TIE_ROWS,
+	NEED_ROWS,
 	{ .name = NULL },
 };
+
+const struct cli_opt psubmit_tie_table[] = {
+	{ .name = "Scheduler", .kind = CLI_OPT_HEADING },
+	TIE_ROWS,
+	{ .name = NULL },
+};
+
+const struct cli_opt psubmit_need_table[] = {
+	{ .name = "Where it runs", .kind = CLI_OPT_HEADING },
+	NEED_ROWS,
+	{ .name = NULL },
+};
+
+int psubmit_check_tie(void)
+{
+	struct psubmit_opts *p = &psubmit_opts;
+
+	if (!p->tls_cert != !p->tls_key || !p->tls_cert != !p->tls_ca)
+		return cli_usage("--tls-cert, --tls-key and --tls-ca go together");
+	if (!p->scheduler && p->n_nodes == 0 && !p->local)
+		p->scheduler = getenv("PCORE_SCHEDULER");
+	if (p->scheduler && !*p->scheduler)
+		p->scheduler = NULL;
+	return CLI_GO;
+}
 
 int psubmit_check(struct map_opts *o)
 {
 	struct psubmit_opts *p = &psubmit_opts;
+	int r;
 
 	if (o->raw)
 		return cli_usage("--raw does not go with psubmit: a job on another machine cannot write to our standard output");
@@ -151,11 +187,14 @@ int psubmit_check(struct map_opts *o)
 		return cli_usage("--worker does not go with psubmit yet");
 	if (o->feed.pipe)
 		return cli_usage("--pipe does not go with psubmit yet");
-	if (!p->tls_cert != !p->tls_key || !p->tls_cert != !p->tls_ca)
-		return cli_usage("--tls-cert, --tls-key and --tls-ca go together");
-	if (p->n_nodes == 0)
+	if (p->scheduler && (p->n_nodes > 0 || p->local))
+		return cli_usage("--scheduler does not go with %s: it has nodes of its own", p->local ? "--local" : "--nodes");
+	r = psubmit_check_tie();
+	if (r != CLI_GO)
+		return r;
+	if (p->n_nodes == 0 && !p->scheduler)
 		p->local = true;
-	o->elsewhere = p->n_nodes > 0;
+	o->elsewhere = p->n_nodes > 0 || p->scheduler;
 	o->runs_again = o->elsewhere && !p->at_most_once;
 	return CLI_GO;
 }

@@ -26,12 +26,39 @@ struct psubmit_opts {
 	bool at_most_once;
 	uint64_t retry_lost;
 	int64_t wait_nodes;
+	const char *scheduler; /* its address, or NULL */
 	const char *tls_cert, *tls_key, *tls_ca;
 };
 
 extern struct psubmit_opts psubmit_opts;
 extern const struct cli_opt psubmit_table[];
 
+/* How the scheduler, or nodes, are reached; and what a job needs. */
+extern const struct cli_opt psubmit_tie_table[], psubmit_need_table[];
+
+/* What goes together, and PCORE_SCHEDULER. CLI_GO, or a status after a message. */
+int psubmit_check_tie(void);
+
+/* ---- net.c ---- */
+
+/* Keys, where they are needed and no certificate is there. CLI_GO, or a status after a message. */
+int psubmit_load_keys(void);
+bool psubmit_have_keys(void); /* or a certificate */
+void psubmit_free_keys(void);
+int psubmit_net(struct pcore_net **ret, struct pcore_loop *lp, enum pcore_net_role role, bool with_keys);
+
+struct psubmit_addrs {
+	struct pcore_net_addr addrs[PCORE_ASK_ADDRS];
+	size_t n;
+};
+
+/* The scheduler's; with NULL only whether it is one. CLI_GO, or a status after a message. */
+int psubmit_scheduler(struct psubmit_addrs *ret);
+
+/* ---- cluster.c ---- */
+
+/* Append the body of a TEMPLATE with what the options say that a job needs. */
+int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32_t env, const struct pcore_wire_argv *argv);
 int psubmit_check(struct map_opts *o);
 int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m);
 void psubmit_over(void);
