@@ -211,6 +211,8 @@ static void wind_up(void *ctx)
 	m->over = true;
 	stop_signals(m);
 	cli_progress_stop(&m->progress);
+	if (m->opts->face->ended)
+		m->opts->face->ended(m->ex);
 	govern_stop(&m->govern);
 	pcore_op_cancel(m->loop, &m->reader_op);
 }
@@ -889,8 +891,8 @@ int map_run(struct map_opts *opts)
 		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : final_status(&m);
 		die_of = m.reader_gone ? SIGPIPE : m.ended_by;
 		done = pcore_pool_counts(m.pool);
-		if (m.ended_by && opts->face->ended)
-			opts->face->ended(m.ended_by, &done);
+		if (m.ended_by && opts->face->cut_short)
+			opts->face->cut_short(m.ended_by, &done);
 	} else if (m.pool && opts->face->executor) { /* what it had begun to connect to */
 		pcore_pool_stop(m.pool, PCORE_POOL_KILL);
 		(void)pcore_loop_run(m.loop);

@@ -44,12 +44,13 @@ struct map_face {
 	int (*check)(struct map_opts *o); /* CLI_GO, or a status after a message; fills in elsewhere and runs_again */
 	/* Make the executor. CLI_GO, or a status after a message. m lives as long as it does. */
 	int (*executor)(struct pcore_executor **ret, const struct map_remote *m);
+	void (*ended)(struct pcore_executor *ex); /* its last job has ended; or NULL */
 	void (*over)(void); /* it has been freed, and the loop has not */
 	/* How many jobs run now, and how many could. */
 	unsigned (*running)(const struct pcore_executor *ex);
 	unsigned (*cpus)(const struct pcore_executor *ex);
 	int (*status)(void); /* of a run that failed by itself; 0: none of its own */
-	void (*ended)(int sig, const struct pcore_pool_counts *done); /* a signal has ended the run: say what was done. NULL: nothing */
+	void (*cut_short)(int sig, const struct pcore_pool_counts *done); /* a signal has ended the run: say what was done. NULL: nothing */
 };
 
 /* Strings are borrowed from argv. */

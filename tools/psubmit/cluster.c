@@ -14,6 +14,7 @@
 #include "tools/cli/jobwire.h"
 #include "tools/cli/version.h"
 #include "tools/psubmit/psubmit.h"
+#include "tools/psubmit/rows.h"
 
 enum { ADDRS = 8 };
 
@@ -26,6 +27,7 @@ static struct {
 	char **env;	    /* what a job has of the embedded node's, where it has not ours */
 	bool whole;	    /* a job is given all words of its command */
 	bool gave_up;
+	int64_t begun_ns;
 	int refused; /* the last -errno of a node that will never do */
 	char hostname[65];
 } cluster;
@@ -303,6 +305,7 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 	int r;
 
 	cluster.map = m;
+	cluster.begun_ns = pcore_now_ns();
 	r = check_addresses();
 	if (r == CLI_GO)
 		r = psubmit_load_keys();
@@ -327,6 +330,35 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 	for (size_t i = 0; r == CLI_GO && i < o->n_nodes; i++)
 		r = connect_to(*ret, o->nodes[i]);
 	return r;
+}
+
+/* Of all nodes, in one piece. */
+static int put_stats(struct pcore_buf *b, struct pcore_executor *ex)
+{
+	struct pcore_cluster_node n;
+	int64_t job_ns = 0;
+	int r = rows_node_heading(b);
+
+	for (size_t i = 0; r == 0 && pcore_cluster_node(ex, i, &n); i++) {
+		const struct rows_node row = { n.name, n.cpus, n.jobs, n.job_ns, n.sent, n.received };
+
+		job_ns += n.job_ns;
+		r = rows_node(b, &row);
+	}
+	return r < 0 ? r : rows_total(b, job_ns, pcore_now_ns() - cluster.begun_ns);
+}
+
+void psubmit_ended(struct pcore_executor *ex)
+{
+	_cleanup_(pcore_buf_done) struct pcore_buf b = PCORE_BUF_INIT(0);
+
+	if (!psubmit_opts.stats)
+		return;
+	psubmit_opts.stats = false;
+	if (put_stats(&b, ex) < 0)
+		cli_warn("out of memory: no --stats");
+	else
+		(void)cli_write(STDERR_FILENO, b.data, b.len);
 }
 
 void psubmit_over(void)

@@ -8,7 +8,7 @@
 
 #include "tools/psubmit/verbs.h"
 
-static void ended(int sig, const struct pcore_pool_counts *done)
+static void cut_short(int sig, const struct pcore_pool_counts *done)
 {
 	cli_warn("ended by SIG%s: %" PRIu64 " jobs succeeded, %" PRIu64 " failed", sigabbrev_np(sig), done->succeeded, done->failed);
 }
@@ -31,11 +31,12 @@ static const struct map_face face = {
 	.target = &psubmit_opts,
 	.check = psubmit_check,
 	.executor = psubmit_executor,
+	.ended = psubmit_ended,
 	.over = psubmit_over,
 	.running = pcore_cluster_running,
 	.cpus = pcore_cluster_cpus,
 	.status = psubmit_status,
-	.ended = ended,
+	.cut_short = cut_short,
 };
 
 static int map(int argc, char **argv)

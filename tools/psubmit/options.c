@@ -148,6 +148,7 @@ const struct cli_opt psubmit_table[] = {
 	NODE_ROWS,
 	TIE_ROWS,
 	NEED_ROWS,
+	{ .name = "stats", .kind = CLI_OPT_FLAG, .offset = AT(stats), .help = "say in the end what each node has done" },
 	{ .name = NULL },
 };
 

@@ -23,7 +23,7 @@ struct psubmit_opts {
 	uint64_t cpus, memory, max_output; /* 0: not given */
 	const char *node;
 	int32_t priority;
-	bool at_most_once;
+	bool at_most_once, stats;
 	uint64_t retry_lost;
 	int64_t wait_nodes;
 	const char *scheduler; /* its address, or NULL */
@@ -61,6 +61,7 @@ int psubmit_scheduler(struct psubmit_addrs *ret);
 int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32_t env, const struct pcore_wire_argv *argv);
 int psubmit_check(struct map_opts *o);
 int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m);
+void psubmit_ended(struct pcore_executor *ex);
 void psubmit_over(void);
 int psubmit_status(void);
 
