@@ -20,24 +20,23 @@
 #ifndef PCORE_IPC_H
 #define PCORE_IPC_H
 
+#include <pcore/lock.h>
+
 #include "libcore/base/base.h"
 #include "libcore/ipc/channel.h"
 #include "libcore/ipc/gate.h"
 #include "libcore/ipc/ring.h"
 
-struct pcore_lock;
-
-enum pcore_lock_kind { PCORE_LOCK_FILE, PCORE_LOCK_NAMED, PCORE_LOCK_SEMAPHORE };
+/* What programs outside have is <pcore/lock.h>, with time-outs. release and free are declared there alone. */
 
 /* Open the lock path below dfd (AT_FDCWD is fine), made if need be with mode 0666 less the umask (a file) or 0600. The
  * descriptor is close-on-exec. A directory may be locked as a file. -errno. */
 int pcore_lock_open_at(struct pcore_lock **ret, enum pcore_lock_kind kind, int dfd, const char *path);
 
-/* Wait for the lock until deadline_ns (CLOCK_MONOTONIC; 0: do not wait, INT64_MAX: for ever). n: holders of a semaphore.
+/* Wait for the lock until deadline_ns (CLOCK_MONOTONIC; 0: do not wait, INT64_MAX: for ever). n: holders of a semaphore, or
+ * 0: as many as were set.
  * 0, -EBUSY when it is not to be had now (deadline 0), -ETIMEDOUT, -EALREADY when it is held, -errno. */
 int pcore_lock_acquire_until(struct pcore_lock *l, bool shared, unsigned n, int64_t deadline_ns);
-
-/* Let go and close. NULL is fine. */
-void pcore_lock_free(struct pcore_lock *l);
+void pcore_lock_set_holders(struct pcore_lock *l, unsigned n);
 
 #endif

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -22,6 +23,7 @@
 struct pcore_lock {
 	enum pcore_lock_kind kind;
 	int fd;
+	unsigned holders; /* of a semaphore, or 0 */
 	bool held;
 };
 
@@ -70,10 +72,15 @@ static int wait_until(struct wait *w, int64_t deadline_ns)
 {
 	struct timespec ts = { .tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S };
 	void *result = NULL;
+	sigset_t all, before;
 	pthread_t thread;
 	int r;
 
+	/* No signal of the program is handled by this thread. */
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&thread, NULL, wait_thread, w);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r != 0)
 		return -r;
 	if (pthread_clockjoin_np(thread, &result, CLOCK_MONOTONIC, &ts) == 0)
@@ -234,12 +241,18 @@ int pcore_lock_acquire_until(struct pcore_lock *l, bool shared, unsigned n, int6
 		r = queue_up(l, shared, deadline_ns, &ticket);
 		break;
 	case PCORE_LOCK_SEMAPHORE:
+		n = n ? n : l->holders;
 		assert(n > 0);
 		r = acquire_semaphore(l, n, deadline_ns);
 		break;
 	}
 	l->held = r == 0;
 	return r;
+}
+
+void pcore_lock_set_holders(struct pcore_lock *l, unsigned n)
+{
+	l->holders = n;
 }
 
 /* flock(2) needs no right to write; the others do. */
@@ -280,6 +293,37 @@ int pcore_lock_open_at(struct pcore_lock **ret, enum pcore_lock_kind kind, int d
 	}
 	*ret = l;
 	return 0;
+}
+
+/* Those who wait for a slot watch the file being closed: close it, and go on with a new descriptor. Without one they find out
+ * by looking (wait_slot). */
+static void reopen(struct pcore_lock *l)
+{
+	char path[40];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", l->fd);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0) {
+		(void)pcore_fd_close(l->fd);
+		l->fd = fd;
+	}
+}
+
+int pcore_lock_release(struct pcore_lock *l)
+{
+	int r;
+
+	if (!l->held)
+		return -EPERM;
+
+	l->held = false;
+	if (l->kind == PCORE_LOCK_FILE)
+		return flock(l->fd, LOCK_UN) < 0 ? -errno : 0;
+	r = lock_range(l->fd, F_UNLCK, 0, 0, false);
+	if (l->kind == PCORE_LOCK_SEMAPHORE)
+		reopen(l);
+	return r;
 }
 
 void pcore_lock_free(struct pcore_lock *l)

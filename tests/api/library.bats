@@ -72,11 +72,11 @@ listed() {
 		[ -e "$page" ] || continue
 		for name in $("$top/tests/api/extract" "$page"); do
 			echo "# ${page##*/} $name"
-			mkdir "$name"
+			mkdir -p "$name/run"
 			"$top/tests/api/extract" "$page" "$name" >"$name/$name.c"
 			"$top/tests/api/extract" "$page" "$name" output >"$name/expected"
 			compile "$name/$name.c"
-			(cd "$name" && timeout 60 "./$name" >output)
+			(cd "$name/run" && timeout 60 "../$name") >"$name/output"
 			diff "$name/expected" "$name/output"
 		done
 	done
