@@ -218,7 +218,7 @@ int pcore_channel_recv_until(struct pcore_channel *c, struct pcore_buf *buf, siz
 		return -EBADMSG;
 	if (len > max || count > (fds ? *n_fds : 0))
 		return -EMSGSIZE;
-	r = pcore_buf_reserve(buf, len);
+	r = pcore_buf_reserve(buf, len + 1); /* and a NUL, if somebody wants one */
 	if (r < 0)
 		return r;
 	r = count > 0 ? recv_fds(c->fd, fds, count) : 0;

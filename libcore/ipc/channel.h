@@ -16,22 +16,15 @@
 #ifndef PCORE_IPC_CHANNEL_H
 #define PCORE_IPC_CHANNEL_H
 
+#include <pcore/channel.h>
+
 #include "libcore/base/base.h"
 
-struct pcore_channel;
-
-enum pcore_channel_mode { PCORE_CHANNEL_DUPLEX, PCORE_CHANNEL_SEND, PCORE_CHANNEL_RECV };
-
-enum { PCORE_CHANNEL_FDS_MAX = 4096 };
+/* What programs outside have is <pcore/channel.h>, with time-outs. pair, free, finish and fd are declared there alone. */
 
 /* Open an end and wait for the other one. -EBUSY: both ends are taken; -EAGAIN (deadline 0), -ETIMEDOUT: nobody came;
  * -EPERM: the file or the other end is another user's; -errno. */
 int pcore_channel_open_at(struct pcore_channel **ret, int dfd, const char *name, enum pcore_channel_mode mode, int64_t deadline_ns);
-
-/* Both ends, without a name. 0 or -errno. */
-int pcore_channel_pair(struct pcore_channel *ret[2]);
-
-void pcore_channel_free(struct pcore_channel *c); /* NULL is fine */
 
 /* Send a message, and descriptors, which stay ours. 0; -EPERM: this end only receives; -EPIPE: the other end is gone or
  * only sends; -EBADF: one of the descriptors is not open (nothing was sent); -EMSGSIZE: 4 GiB or more, or too many
@@ -47,14 +40,8 @@ int pcore_channel_recv_until(struct pcore_channel *c, struct pcore_buf *buf, siz
 /* 1 when a message or the end can be received; -EAGAIN, -ETIMEDOUT. */
 int pcore_channel_poll_until(struct pcore_channel *c, int64_t deadline_ns);
 
-/* Nothing more will be sent: the other end sees the end when it has received all. */
-int pcore_channel_finish(struct pcore_channel *c);
-
 /* Wait until nothing can be sent in either direction: the other end is closed, or both ends have finished. 0, -EAGAIN,
  * -ETIMEDOUT. */
 int pcore_channel_join_until(struct pcore_channel *c, int64_t deadline_ns);
-
-/* For a loop's poll: readable when pcore_channel_poll_until() would not wait. */
-int pcore_channel_fd(const struct pcore_channel *c);
 
 #endif
