@@ -28,15 +28,17 @@
 #ifndef PCORE_QUEUE_H
 #define PCORE_QUEUE_H
 
+#include <pcore/queue.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "libcore/ipc/ipc.h"
 #include "libcore/loop/loop.h"
 
-struct pcore_queue;
-
-enum pcore_queue_sync { PCORE_QUEUE_ALWAYS, PCORE_QUEUE_INTERVAL, PCORE_QUEUE_NONE };
+/* What programs outside have is <pcore/queue.h>: time-outs for deadlines, paths for directories and names, and memory of its own
+ * for each item. The calls that need none of these (free, ack, nack, untake, bury, touch, revive, discard, close) are declared
+ * there alone and are the same for both. Of bury: dead items keep their place in the queue's limits and their key (in a memory
+ * queue the reason counts in max_bytes as well); join does not wait for them, and a closed queue is drained in spite of them. */
 
 /* 0 takes the default; a memory queue's are ring.h's, a durable one has no limit but max_item, 64 MiB. */
 struct pcore_queue_config {
@@ -68,7 +70,6 @@ int pcore_queue_create(int dfd, const char *name, const struct pcore_queue_confi
 /* Open one; with spec it is made if it is missing. -ENOENT, -EBADMSG (damaged, or no queue), -EPROTONOSUPPORT, -ESTALE
  * (from before a reboot), -errno. */
 int pcore_queue_open_at(struct pcore_queue **ret, int dfd, const char *name, const struct pcore_queue_config *spec);
-void pcore_queue_free(struct pcore_queue *q); /* NULL is fine */
 void pcore_queue_found(const struct pcore_queue *q, struct pcore_queue_found *ret); /* by this open */
 
 /* End the queue for everybody who has it open, as a close that drops, and remove its file. As pcore_queue_open_at(): what is
@@ -97,26 +98,9 @@ int pcore_queue_peek_into(struct pcore_queue *q, struct pcore_item *item, struct
  * on failure too. 0, or as pcore_queue_put_until(). */
 int pcore_queue_put_all(struct pcore_queue *q, struct pcore_item *items, size_t n, bool replace, int64_t wait_ns, size_t *ret_done);
 
-int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
-int pcore_queue_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay_ns);
-int pcore_queue_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease_ns);
-
-/* End a lease as if it had never been: for the holder who did nothing with the item. As ack. */
-int pcore_queue_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt);
-
-/* End a lease by setting the item aside, among the dead, for a reason (cut at PCORE_REASON_MAX bytes). Dead items keep their
- * place in the queue's limits and their key (in a memory queue the reason counts in max_bytes as well); join does not wait
- * for them, and a closed queue is drained in spite of them. As ack. */
-int pcore_queue_bury(struct pcore_queue *q, uint64_t id, uint32_t attempt, const char *reason, size_t len);
-
 /* The dead item with the smallest id above `after': 1, 0 when there is none, -errno. Its bytes are appended to buf. */
 int pcore_queue_dead_into(struct pcore_queue *q, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
 
-/* Make a dead item ready, with no attempt behind it (also in a closed queue); drop it. -ENOENT: no item with this id is dead. */
-int pcore_queue_revive(struct pcore_queue *q, uint64_t id);
-int pcore_queue_discard(struct pcore_queue *q, uint64_t id);
-
-int pcore_queue_close(struct pcore_queue *q, bool drop);
 int pcore_queue_join_until(struct pcore_queue *q, int64_t deadline_ns);
 int pcore_queue_poll_until(struct pcore_queue *q, int64_t deadline_ns);
 int pcore_queue_state(struct pcore_queue *q, struct pcore_queue_state *ret);
