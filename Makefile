@@ -219,6 +219,19 @@ $(FISH_COMPLETIONS): $(BUILD)/completions/fish/$(PROGPREFIX)%.fish: $(BUILD)/% $
 	$(call say,GEN)
 	$(call GENERATE,fish)
 
+# manual pages in other languages: man/LANGUAGE/NAME.SECTION
+TRANSLATIONS := $(wildcard man/*/*.[1-9])
+.PHONY: install-translations uninstall-translations
+install: install-translations
+uninstall: uninstall-translations
+translated = "$(DESTDIR)$(MANDIR)/$(patsubst man/%/,%,$(dir $(1)))/man$(subst .,,$(suffix $(1)))$(2)"
+
+install-translations:
+	$(foreach m,$(TRANSLATIONS),install -D -m 644 $m $(call translated,$m,/$(PROGPREFIX)$(notdir $m)) &&) :
+
+uninstall-translations:
+	rm -f $(foreach m,$(TRANSLATIONS),$(call translated,$m,/$(PROGPREFIX)$(notdir $m)))
+
 install-completions: completions
 	install -d "$(DESTDIR)$(BASHCOMPDIR)" "$(DESTDIR)$(ZSHCOMPDIR)" "$(DESTDIR)$(FISHCOMPDIR)"
 	install -m 644 $(BASH_COMPLETIONS) "$(DESTDIR)$(BASHCOMPDIR)"
@@ -378,7 +391,7 @@ deb: ## build the Debian package in build/deb and run lintian on it
 		tar -x -C build/deb/pcore
 	cd build/deb/pcore && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u VARIANT -u WERROR \
 		SUITES='$(DEB_SUITES)' dpkg-buildpackage -us -uc
-	cd build/deb && lintian --allow-root --fail-on error *.changes
+	cd build/deb && lintian --allow-root -I --pedantic --fail-on error,warning,info,pedantic *.changes
 	rm -rf build/deb/pcore
 
 clean: ## remove build/

@@ -109,11 +109,11 @@ asked=('prun --tim' 'ppool re' 'ppool resize --he' 'pqueue create --order ' 'pqu
 	command -v fish >/dev/null || skip "needs fish"
 	pqueue put q1 item
 	pqueue put q2 item
-	for file in "$made"/fish/*; do
+	for file in "$made"/fish/p{run,pool,queue,timer,node,submit}.fish; do
 		fish --no-execute "$file"
 	done
 	fish --no-config -c '
-		for file in $argv[1]/*
+		for file in $argv[1]/p{run,pool,queue,timer,node,submit}.fish
 			source $file
 		end
 		for line in $argv[2..]
@@ -126,7 +126,7 @@ asked=('prun --tim' 'ppool re' 'ppool resize --he' 'pqueue create --order ' 'pqu
 	command -v zsh >/dev/null || skip "needs zsh"
 	pqueue put q1 item
 	pqueue put q2 item
-	for file in "$made"/zsh/*; do
+	for file in "$made"/zsh/_p{run,pool,queue,timer,node,submit}; do
 		zsh -n "$file"
 	done
 	cat >inner <<-'INNER'
