@@ -109,6 +109,19 @@ int pcore_child_signal(int pidfd, int sig)
 	return r == -ESRCH ? 0 : (int)r;
 }
 
+/* The host's handlers are not made for a copy of it. All signals are blocked. */
+static void reset_signals(void)
+{
+	static const struct raw_sigaction dfl;
+	static const uint64_t none;
+	struct raw_sigaction old;
+
+	for (int sig = 1; sig <= RAW_NSIG; sig++)
+		if (raw4(SYS_rt_sigaction, sig, NULL, &old, sizeof(uint64_t)) == 0 && old.handler != SIG_DFL && old.handler != SIG_IGN)
+			(void)raw4(SYS_rt_sigaction, sig, &dfl, NULL, sizeof(uint64_t));
+	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
+}
+
 /* The child begins when we hold its pidfd, so that it cannot be gone before. */
 static _Noreturn void child_main(const int barrier[2], int (*fn)(void *), void *arg)
 {
@@ -116,6 +129,7 @@ static _Noreturn void child_main(const int barrier[2], int (*fn)(void *), void *
 	char go;
 	ssize_t n;
 
+	reset_signals();
 	(void)pcore_fd_close(barrier[1]);
 	do
 		n = read(barrier[0], &go, 1);
@@ -145,13 +159,16 @@ static int open_child(pid_t pid, int go_fd)
 int pcore_child_fork(int (*fn)(void *), void *arg, pid_t *ret_pid, int *ret_pidfd)
 {
 	int barrier[2], pidfd;
+	uint64_t mask;
 	pid_t pid;
 
 	if (pipe2(barrier, O_CLOEXEC) < 0)
 		return -errno;
+	mask = pcore_signals_block();
 	pid = fork();
 	if (pid == 0)
 		child_main(barrier, fn, arg);
+	pcore_signals_restore(mask);
 	pidfd = pid < 0 ? -errno : open_child(pid, barrier[1]);
 	(void)pcore_fd_close(barrier[0]);
 	(void)pcore_fd_close(barrier[1]);

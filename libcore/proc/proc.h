@@ -221,7 +221,8 @@ int pcore_exit_status(const struct pcore_exit *e);
 int pcore_child_start(
 	struct pcore_tree *t, const struct pcore_proc_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct pcore_err *err);
 
-/* A copy of this process that runs fn(arg) and exits with its result, after its streams are flushed. 0, -errno. */
+/* A copy of this process, without its signal handlers and with no signal blocked, that runs fn(arg), flushes its streams and exits
+ * with the result. 0, -errno. */
 int pcore_child_fork(int (*fn)(void *), void *arg, pid_t *ret_pid, int *ret_pidfd);
 
 /* Reap it: 0; 1 when somebody else has done that but its status is known (what it used is not); -EAGAIN while it lives; -ECHILD
