@@ -30,6 +30,9 @@ struct pcore_backend {
 	/* Complete what the kernel has done; with block wait until there is something or a timer is
 	 * due. It may return early (a signal, an internal completion). 0 or -errno. */
 	int (*wait)(struct pcore_loop *lp, bool block);
+
+	/* NULL, or as pcore_loop_fd(). */
+	int (*descriptor)(struct pcore_loop *lp);
 };
 
 struct pcore_loop {

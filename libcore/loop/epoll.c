@@ -614,14 +614,40 @@ static int arm_timer(struct epoll *ep, enum pcore_clock clock)
 	return 0;
 }
 
+static int arm_timers(struct epoll *ep)
+{
+	int r = 0;
+
+	for (enum pcore_clock c = 0; c < PCORE_CLOCK_COUNT && r == 0; c++)
+		r = arm_timer(ep, c);
+	return r;
+}
+
+/* What is ready already is a timer that is over. */
+static int epoll_descriptor(struct pcore_loop *lp)
+{
+	struct itimerspec at_once = { .it_value.tv_nsec = 1 };
+	struct epoll *ep = epoll_of(lp);
+	int r = arm_timers(ep);
+
+	if (r < 0)
+		return r;
+	if (!pcore_list_empty(&lp->ready)) {
+		if (timerfd_settime(ep->timer_fds[PCORE_CLOCK_MONOTONIC], 0, &at_once, NULL) < 0)
+			return -errno;
+		ep->timers_armed[PCORE_CLOCK_MONOTONIC] = 0;
+	}
+	return ep->fd;
+}
+
 static int epoll_wait_turn(struct pcore_loop *lp, bool block)
 {
 	struct epoll *ep = epoll_of(lp);
 	struct epoll_event events[EVENTS_MAX];
 	int n, r = 0;
 
-	for (enum pcore_clock c = 0; block && c < PCORE_CLOCK_COUNT && r == 0; c++)
-		r = arm_timer(ep, c);
+	if (block)
+		r = arm_timers(ep);
 	if (r < 0)
 		return r;
 	n = epoll_wait(ep->fd, events, EVENTS_MAX, block ? -1 : 0);
@@ -648,4 +674,5 @@ const struct pcore_backend pcore_backend_epoll = {
 	.start = epoll_start,
 	.cancel = epoll_cancel,
 	.wait = epoll_wait_turn,
+	.descriptor = epoll_descriptor,
 };

@@ -381,6 +381,11 @@ int pcore_loop_run(struct pcore_loop *lp)
 	return r < 0 ? r : 0;
 }
 
+int pcore_loop_fd(struct pcore_loop *lp)
+{
+	return lp->backend->descriptor ? lp->backend->descriptor(lp) : -EOPNOTSUPP;
+}
+
 void pcore_loop_stop(struct pcore_loop *lp)
 {
 	lp->stop = true;

@@ -105,6 +105,10 @@ int pcore_loop_turn(struct pcore_loop *lp, bool wait);
 int pcore_loop_run(struct pcore_loop *lp);
 void pcore_loop_stop(struct pcore_loop *lp);
 
+/* For a loop inside another one: a descriptor that is readable when a turn that does not wait has something to deliver. To be
+ * called again after ops were started and after each turn. -EOPNOTSUPP but on epoll. */
+int pcore_loop_fd(struct pcore_loop *lp);
+
 /* The clock as read at the start of this turn's deliveries: one reading serves all callbacks of a turn. */
 int64_t pcore_loop_now(struct pcore_loop *lp);
 
