@@ -17,7 +17,7 @@ SEAM_BUILD = $(if $(filter release,$(VARIANT)),$(BUILD)/faults,$(BUILD))
 SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
 
 # unit tests that run once for each loop backend
-BACKEND_UNITS = loop% proc% pool% queue% net% cluster_node%
+BACKEND_UNITS = loop% proc% pool% queue% net% cluster_node% api_loop%
 
 ALL_TOOLS = prun ppool pqueue ptimer pnode psubmit
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard tools/$t/*.c),$t))
