@@ -281,6 +281,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	$(LINK)
 
 $(BUILD)/bench/append: $(ARCHIVES)
+$(BUILD)/bench/poolmap: $(ARCHIVES)
 $(BUILD)/bench/scheduler: $(ARCHIVES)
 
 -include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d $(BUILD)/pic/*/*/*.d)
