@@ -282,6 +282,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 
 $(BUILD)/bench/append: $(ARCHIVES)
 $(BUILD)/bench/poolmap: $(ARCHIVES)
+$(BUILD)/bench/threads: $(ARCHIVES)
 $(BUILD)/bench/scheduler: $(ARCHIVES)
 
 -include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d $(BUILD)/pic/*/*/*.d)

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * threads.c - a pool of threads that run functions, in the order in which they were submitted.
+ *
+ * Everything is under the hub's lock. A thread that sleeps is counted as idle until somebody wakes it, so that a burst of
+ * submissions wakes each of them once.
+ */
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "libcore/thread/future.h"
+
+enum { NAME_MAX_LEN = 16 };
+
+struct pcore_threads {
+	struct pcore_threads_spec spec;
+	char *name;
+	struct hub *hub;
+	pthread_cond_t work, room, changed; /* changed: one is ready, or has ended */
+	struct pcore_list queue;
+	size_t n_queued, n_waiting; /* n_waiting: wait for room */
+	unsigned n, idle, ready, live;
+	int init_error;
+	bool stopping;
+	pthread_t *ids;
+	bool joined;
+};
+
+/* ---- a thread ---- */
+
+static void set_name(const struct pcore_threads *t, unsigned number)
+{
+	char comm[NAME_MAX_LEN], suffix[12];
+	int len = snprintf(suffix, sizeof(suffix), "-%u", number);
+
+	if (!t->name)
+		return;
+	(void)snprintf(comm, sizeof(comm), "%.*s%s", (int)sizeof(comm) - 1 - len, t->name, suffix);
+	(void)pthread_setname_np(pthread_self(), comm);
+}
+
+void threads_unqueue(struct pcore_threads *t, struct pcore_future *f)
+{
+	assert(t->n_queued > 0);
+
+	pcore_list_del(&f->link);
+	t->n_queued--;
+	if (t->n_waiting > 0)
+		(void)pthread_cond_signal(&t->room);
+}
+
+/* The next function, or NULL: no more will come. With the lock. */
+static struct pcore_future *next(struct pcore_threads *t)
+{
+	struct pcore_future *f;
+
+	while (pcore_list_empty(&t->queue)) {
+		if (t->stopping)
+			return NULL;
+		if (t->idle < t->spec.threads)
+			t->idle++;
+		(void)pthread_cond_wait(&t->work, &t->hub->lock);
+	}
+	f = container_of(t->queue.next, struct pcore_future, link);
+	threads_unqueue(t, f);
+	atomic_store(&f->state, FUTURE_RUNNING);
+	return f;
+}
+
+static void serve(struct pcore_threads *t)
+{
+	pthread_mutex_t *lock = &t->hub->lock;
+	struct pcore_future *f;
+
+	while ((f = next(t))) {
+		int64_t result;
+		bool call;
+
+		(void)pthread_mutex_unlock(lock);
+		result = f->fn(f->arg);
+		(void)pthread_mutex_lock(lock);
+		future_complete(f, result, FUTURE_DONE);
+		call = f->callbacks;
+		if (call) {
+			(void)pthread_mutex_unlock(lock);
+			future_call(f);
+			(void)pthread_mutex_lock(lock);
+		}
+		future_unref_locked(f);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct pcore_threads *t = arg;
+	pthread_mutex_t *lock = &t->hub->lock;
+	unsigned number;
+	int r;
+
+	(void)pthread_mutex_lock(lock);
+	number = ++t->live;
+	(void)pthread_mutex_unlock(lock);
+	set_name(t, number);
+	r = t->spec.init ? t->spec.init(t->spec.arg) : 0;
+	(void)pthread_mutex_lock(lock);
+	if (r != 0 && t->init_error == 0)
+		t->init_error = r;
+	t->ready++;
+	(void)pthread_cond_signal(&t->changed);
+	serve(t);
+	t->live--;
+	(void)pthread_cond_broadcast(&t->changed);
+	(void)pthread_mutex_unlock(lock);
+	return NULL;
+}
+
+/* ---- the pool ---- */
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+static void clear_away(struct pcore_threads *t)
+{
+	struct hub *h = t->hub;
+
+	if (h) {
+		(void)pthread_mutex_lock(&h->lock);
+		h->pool = NULL;
+		(void)pthread_mutex_unlock(&h->lock);
+		hub_unref(h);
+	}
+	(void)pthread_cond_destroy(&t->work);
+	(void)pthread_cond_destroy(&t->room);
+	(void)pthread_cond_destroy(&t->changed);
+	free(t->ids);
+	free(t->name);
+	free(t);
+}
+
+static int prepare(struct pcore_threads *t, const struct pcore_threads_spec *spec)
+{
+	int r = copy_spec(&t->spec, sizeof(t->spec), spec, spec->size);
+
+	if (r < 0)
+		return r;
+	if (t->spec.threads == 0)
+		t->spec.threads = usable_cpus();
+	if (t->spec.queue_max == 0)
+		t->spec.queue_max = SIZE_MAX;
+	if (t->spec.name && !(t->name = strdup(t->spec.name)))
+		return -ENOMEM;
+	t->ids = calloc(t->spec.threads, sizeof(*t->ids));
+	if (!t->ids)
+		return -ENOMEM;
+	r = hub_new(&t->hub);
+	if (r == 0)
+		t->hub->pool = t;
+	return r;
+}
+
+static void join_all(struct pcore_threads *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		(void)pthread_join(t->ids[i], NULL);
+	t->n = 0;
+}
+
+static int start_all(struct pcore_threads *t)
+{
+	pthread_mutex_t *lock = &t->hub->lock;
+	int r = 0;
+
+	while (r == 0 && t->n < t->spec.threads) {
+		r = -pthread_create(&t->ids[t->n], NULL, run, t);
+		t->n += r == 0;
+	}
+	(void)pthread_mutex_lock(lock);
+	while (t->ready < t->n)
+		(void)pthread_cond_wait(&t->changed, lock);
+	if (r == 0)
+		r = t->init_error;
+	if (r != 0) {
+		t->stopping = true;
+		(void)pthread_cond_broadcast(&t->work);
+	}
+	(void)pthread_mutex_unlock(lock);
+	if (r != 0)
+		join_all(t);
+	return r;
+}
+
+int pcore_threads_new(struct pcore_threads **ret, const struct pcore_threads_spec *spec)
+{
+	struct pcore_threads *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+
+	(void)pthread_cond_init(&t->work, NULL);
+	(void)pthread_cond_init(&t->room, NULL);
+	(void)pthread_cond_init(&t->changed, NULL);
+	pcore_list_init(&t->queue);
+	r = prepare(t, spec);
+	if (r == 0)
+		r = start_all(t);
+	if (r != 0) {
+		clear_away(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+void pcore_threads_free(struct pcore_threads *t)
+{
+	if (!t)
+		return;
+
+	(void)pcore_threads_shutdown(t, 0, PCORE_FOREVER);
+	clear_away(t);
+}
+
+static int wait_for_room(struct pcore_threads *t, int64_t timeout)
+{
+	int64_t deadline = deadline_of(timeout);
+	int r = 0;
+
+	t->n_waiting++;
+	while (t->n_queued >= t->spec.queue_max && !t->stopping && r == 0)
+		r = wait_until(&t->room, &t->hub->lock, deadline);
+	t->n_waiting--;
+	return t->stopping ? -ESHUTDOWN : t->n_queued < t->spec.queue_max ? 0 : -r;
+}
+
+int pcore_threads_submit(struct pcore_threads *t, int64_t (*fn)(void *arg), void *arg, int64_t timeout, struct pcore_future **ret)
+{
+	struct hub *h = t->hub;
+	struct pcore_future *f = NULL;
+	bool wake = false;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&h->lock);
+	if (t->stopping)
+		r = -ESHUTDOWN;
+	else if (t->n_queued >= t->spec.queue_max)
+		r = wait_for_room(t, timeout);
+	if (r == 0 && !(f = future_new(h, fn, arg, ret ? 2 : 1)))
+		r = -ENOMEM;
+	if (r == 0) {
+		pcore_list_add_tail(&t->queue, &f->link);
+		t->n_queued++;
+		wake = t->idle > 0;
+		t->idle -= wake;
+	}
+	(void)pthread_mutex_unlock(&h->lock);
+	if (wake)
+		(void)pthread_cond_signal(&t->work);
+	if (r == 0 && ret)
+		*ret = f;
+	return r;
+}
+
+static void cancel_queued(struct pcore_threads *t)
+{
+	pthread_mutex_t *lock = &t->hub->lock;
+
+	(void)pthread_mutex_lock(lock);
+	while (!pcore_list_empty(&t->queue)) {
+		struct pcore_future *f = container_of(t->queue.next, struct pcore_future, link);
+
+		threads_unqueue(t, f);
+		future_complete(f, -ECANCELED, FUTURE_CANCELLED);
+		(void)pthread_mutex_unlock(lock);
+		future_call(f);
+		pcore_future_free(f);
+		(void)pthread_mutex_lock(lock);
+	}
+	(void)pthread_mutex_unlock(lock);
+}
+
+int pcore_threads_shutdown(struct pcore_threads *t, int cancel, int64_t timeout)
+{
+	pthread_mutex_t *lock = &t->hub->lock;
+	int64_t deadline = deadline_of(timeout);
+	bool join = false;
+	int r = 0;
+
+	(void)pthread_mutex_lock(lock);
+	t->stopping = true;
+	(void)pthread_cond_broadcast(&t->work);
+	(void)pthread_cond_broadcast(&t->room);
+	(void)pthread_mutex_unlock(lock);
+	if (cancel)
+		cancel_queued(t);
+	(void)pthread_mutex_lock(lock);
+	for (unsigned i = 0; i < t->n && !t->joined && timeout != 0; i++)
+		if (pthread_equal(t->ids[i], pthread_self()))
+			r = EDEADLK;
+	while (t->live > 0 && r == 0)
+		r = wait_until(&t->changed, lock, deadline);
+	if (t->live == 0)
+		r = 0;
+	join = r == 0 && !t->joined;
+	t->joined = t->joined || join;
+	(void)pthread_mutex_unlock(lock);
+	if (join)
+		join_all(t);
+	return -r;
+}
