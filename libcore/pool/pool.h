@@ -277,4 +277,19 @@ void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot);
 /* How many workers have an item now. */
 unsigned pcore_worker_busy(const struct pcore_executor *ex);
 
+/* ---- the thread executor: a function of this process ---- */
+
+struct pcore_threaded_spec {
+	unsigned threads;  /* > 0; as many as the pool runs jobs at most */
+	const char *name;  /* of the threads, or NULL */
+	size_t output_max; /* bytes of a job; 0: no limit but memory */
+	/* Called in one of the threads, for several jobs at once: append the job's output to out and return its status, from
+	 * 0 to 255. The job may be looked at, and what belongs to the owner in it written to. */
+	int (*run)(void *ctx, struct pcore_job *job, struct pcore_buf *out);
+	void *ctx;
+};
+
+/* Jobs cannot be ended: stopping the pool waits for those that run. Their output arrives when they are over. 0, -errno. */
+int pcore_threaded_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_threaded_spec *spec);
+
 #endif
