@@ -8,7 +8,7 @@
 
 static void begin_next(struct pcore_answers *a)
 {
-	*a = (struct pcore_answers){ .form = a->form };
+	*a = (struct pcore_answers){ .form = a->form, .last_status = a->status };
 }
 
 static size_t feed_lines(struct pcore_answers *a, const char *data, size_t len, pcore_answer_emit *emit, void *ctx, bool *end)
@@ -74,6 +74,11 @@ static size_t feed_frame(struct pcore_answers *a, const char *data, size_t len, 
 		emit(ctx, data, used);
 	if (a->n_head < 4)
 		return used;
+	if (a->form.status && !a->has_status && a->left > 0 && used < len) {
+		a->status = (unsigned char)data[used++];
+		a->has_status = true;
+		a->left--;
+	}
 	n = a->left < len - used ? a->left : len - used;
 	if (n > 0)
 		emit(ctx, data + used, n);

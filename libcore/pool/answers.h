@@ -15,6 +15,8 @@ struct pcore_answers {
 	size_t matched;	 /* ... or has begun as it does, for so many bytes, which are held back */
 	unsigned n_head; /* FRAMES: bytes of the length seen */
 	uint32_t left;	 /* and of the frame to come */
+	bool has_status;
+	unsigned char status, last_status; /* last: of the answer that ended last */
 };
 
 typedef void pcore_answer_emit(void *ctx, const char *data, size_t len);

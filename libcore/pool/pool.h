@@ -218,6 +218,7 @@ struct pcore_answer_form {
 	const char *text;
 	size_t len;
 	bool keep_length; /* of a frame: it comes out before the bytes */
+	bool status;	  /* the first byte of a frame is the status of its job */
 };
 
 /* What happens to workers beside their jobs. */

@@ -515,6 +515,7 @@ static void answered(struct worker *w, int64_t now)
 	}
 	job = drop_job(w, false);
 	job->result.exit.code = CLD_EXITED;
+	job->result.exit.status = w->answers.last_status;
 	w->last_seq = job->seq;
 	conclude(w, job, now);
 }

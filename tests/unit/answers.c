@@ -102,6 +102,20 @@ static void or_a_frame(void **state)
 	EXPECT(FRAMES(true), "\0\0\0\2hi\0\0\0\0", "\0\0\0\2hi|\0\0\0\0|");
 }
 
+static void a_frame_may_begin_with_a_status(void **state)
+{
+	struct pcore_answer_form form = { .kind = PCORE_ANSWER_FRAMES, .status = true };
+	struct pcore_answers a = { .form = form };
+
+	(void)state;
+	EXPECT(form, "\0\0\0\4\0a\nb\0\0\0\1\7\0\0\0\2\1\0", "a\nb||\0|");
+	got_len = 0;
+	feed(&a, "\0\0\0\2\7x", 6);
+	assert_int_equal(a.last_status, 7);
+	feed(&a, "\0\0\0\1\0", 5);
+	assert_int_equal(a.last_status, 0);
+}
+
 static void a_frame_s_length_counts_the_highest_byte_first(void **state)
 {
 	struct pcore_answers a = { .form = FRAMES(false) };
@@ -121,6 +135,7 @@ int main(void)
 		TEST(or_all_lines_up_to_one_that_is_left_out),
 		TEST(a_beginning_of_the_end_is_held_back_only_as_long_as_it_may_be_one),
 		TEST(or_a_frame),
+		TEST(a_frame_may_begin_with_a_status),
 		TEST(a_frame_s_length_counts_the_highest_byte_first),
 	};
 
