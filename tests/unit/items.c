@@ -201,6 +201,40 @@ static void an_endless_line_is_refused_before_its_end(void **state)
 
 /* Steps of every size below cut the stream at every place; the buffer must not grow with the
  * stream. */
+static void expect_block(struct cli_items *it, size_t n_max, size_t len_max, size_t n, const char *text)
+{
+	const char *data = NULL;
+	size_t len = 0;
+
+	assert_int_equal(cli_items_block(it, n_max, len_max, &data, &len), n);
+	if (n == 0)
+		return;
+	assert_int_equal(len, strlen(text));
+	assert_memory_equal(data, text, len);
+}
+
+static void several_items_are_taken_as_they_were_read(void **state)
+{
+	struct cli_items it;
+
+	(void)state;
+	cli_items_init(&it, '\n', 4);
+	it.nul_ok = true;
+	expect_block(&it, 9, 9, 0, NULL);
+	feed(&it, "a\nbb\n\n\nccc\ndd", 13, 13);
+	expect_block(&it, 1, 99, 1, "a");
+	expect_block(&it, 2, 99, 2, "bb\n");
+	expect_block(&it, 99, 1, 1, "");
+	expect_block(&it, 99, 99, 1, "ccc");
+	expect_block(&it, 99, 99, 0, NULL);
+	expect_result(&it, 0);
+	feed(&it, "\nlonger\nx\n", 10, 10);
+	expect_block(&it, 99, 99, 1, "dd"); /* the next one is too long */
+	expect_result(&it, -E2BIG);
+	assert_int_equal(it.count, 6);
+	cli_items_done(&it);
+}
+
 static void the_way_the_bytes_arrive_changes_nothing(void **state)
 {
 	(void)state;
@@ -444,6 +478,7 @@ int main(void)
 		TEST(an_item_comes_out_as_soon_as_its_delimiter_is_in),
 		TEST(an_item_at_the_limit_passes_and_one_over_it_does_not),
 		TEST(an_endless_line_is_refused_before_its_end),
+		TEST(several_items_are_taken_as_they_were_read),
 		TEST(the_way_the_bytes_arrive_changes_nothing),
 		TEST(a_long_item_in_small_pieces_arrives_whole),
 		TEST(records_of_csv_end_at_newlines_that_are_not_quoted),

@@ -151,6 +151,31 @@ int cli_items_next(struct cli_items *it, const char **ret, size_t *ret_len)
 	return 1;
 }
 
+size_t cli_items_block(struct cli_items *it, size_t n_max, size_t len_max, const char **ret, size_t *ret_len)
+{
+	const char *begin = it->buf.data + it->start, *p = begin, *limit = it->buf.data + it->buf.len, *end = NULL;
+	size_t n = 0;
+
+	assert(it->nul_ok && !it->csv);
+
+	while (it->start < it->buf.len && n < n_max && (size_t)(p - begin) < len_max) {
+		const char *next = memchr(p, it->delim, (size_t)(limit - p));
+
+		if (!next || (size_t)(next - p) > it->item_max)
+			break;
+		end = next;
+		p = next + 1;
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	*ret = begin;
+	*ret_len = (size_t)(end - begin);
+	it->start = it->scanned = (size_t)(p - it->buf.data);
+	it->count += n;
+	return n;
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -47,6 +47,10 @@ void cli_items_eof(struct cli_items *it);
  * input when the last record has a quote that is not closed. */
 int cli_items_next(struct cli_items *it, const char **ret, size_t *ret_len);
 
+/* Take up to n_max next items at once, as they were read: the bytes of all, with a delimiter between two of them, up to about
+ * len_max. How many, or 0: ask cli_items_next(). Not for CSV, and only where items may hold NUL bytes. */
+size_t cli_items_block(struct cli_items *it, size_t n_max, size_t len_max, const char **ret, size_t *ret_len);
+
 /* One delimiter as the user writes it: a single byte or an escape \n \t \r \0 \\ \xHH. 0 or -EINVAL. */
 int cli_items_parse_delim(const char *s, unsigned char *ret);
 
