@@ -94,6 +94,10 @@ static void describe_worker(void *ctx, unsigned slot, struct pcore_proc_spec *sp
 	if (map_expand(m, &none, 0, slot) < 0)
 		m->argv = NULL;
 	describe_command(m, spec);
+	if (m->opts->call.call) {
+		spec->argv = m->call.argv;
+		spec->file = "/proc/self/exe";
+	}
 	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SLOT=%u", slot);
 	m->env[m->env_n] = m->env_text[0];
 	m->env[m->env_n + 1] = NULL;
@@ -110,6 +114,17 @@ static int item_of(void *ctx, const struct pcore_job *job, const char **ret, siz
 	return 0;
 }
 
+/* In a thread. */
+static int call_job(void *ctx, struct pcore_job *job, struct pcore_buf *out)
+{
+	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
+
+	if (m->call.batched)
+		return call_block(&m->call, &j->call, out);
+	return call_one(&m->call, j->items[0].data, j->items[0].len, out);
+}
+
 static void give_up(void *ctx)
 {
 	pcore_pool_stop(((struct map *)ctx)->pool, PCORE_POOL_END);
@@ -120,9 +135,12 @@ static void give_up(void *ctx)
 static void started(void *ctx, struct pcore_job *job)
 {
 	struct map *m = ctx;
+	struct map_job *j = container_of(job, struct map_job, job);
 
-	record_started(m->record, &container_of(job, struct map_job, job)->record, job);
+	record_started(m->record, &j->record, job);
 	govern_look(&m->govern);
+	if (m->call.threads && m->opts->verbose) /* the executor needs no command */
+		(void)map_expand(m, j, job->seq, job->slot);
 	if (!m->opts->workers.worker)
 		show_command(m);
 }
@@ -163,6 +181,11 @@ static const char *command_of(struct map *m, const struct map_job *j)
 	return m->argv && m->argv[0] ? m->argv[0] : m->opts->words[0];
 }
 
+static bool answered(const struct pcore_job *job)
+{
+	return job->result.error.code == 0 && !job->result.lost;
+}
+
 static void done(void *ctx, struct pcore_job *job)
 {
 	struct map *m = ctx;
@@ -176,7 +199,8 @@ static void done(void *ctx, struct pcore_job *job)
 			(void)cli_spawn_error(&job->result.error, command_of(m, j));
 	}
 	record_done(m->record, &j->record, job);
-	if (j->output && m->opts->workers.worker && !pcore_job_succeeded(job))
+	call_learn(&m->call, &j->call);
+	if (j->output && m->opts->workers.worker && !pcore_job_succeeded(job) && !(m->opts->call.call && answered(job)))
 		cli_output_forget(j->output); /* no answer, or a part of one */
 	if (j->output)
 		cli_output_finish(j->output);
@@ -427,6 +451,8 @@ static void end_by_signal(struct map *m, int sig)
 
 	if (!m->over)
 		record_signal(m->record, sig, m->ended_by != 0);
+	if (m->ended_by && m->call.threads)
+		cli_die_of(sig); /* a function cannot be ended in another way */
 	if (m->ended_by) {
 		pcore_pool_stop(m->pool, PCORE_POOL_KILL);
 		if (killed) { /* it is the reader of our output that keeps us */
@@ -568,6 +594,10 @@ static int open_source(struct map *m)
 	m->source.named = name_columns;
 	if (r == CLI_GO)
 		r = source_open(&m->source, m->loop, &m->opts->source);
+	if (m->opts->call.call) { /* no argument has to hold them */
+		m->source.items.nul_ok = true;
+		m->source.read_least = CALL_READ;
+	}
 	if (r == CLI_GO && m->source.items.nul_ok && cli_template_has_item(m->template))
 		r = cli_usage("{} cannot be used with a NUL byte as --colsep: no argument can hold it");
 	return r;
@@ -618,6 +648,8 @@ static int prepare_command(struct map *m)
 	r = m->env ? cli_template_new(&m->template, o->words, o->n_words, flags) : -ENOMEM;
 	if (r < 0)
 		return r == -EDOM ? cli_usage("there is no column {0}: they count from 1") : cli_error("out of memory");
+	if (o->call.call)
+		return cli_template_takes_items(m->template) ? cli_usage("a function has no placeholders") : call_open(&m->call, o);
 	if (o->workers.worker && cli_template_takes_items(m->template))
 		return refuse_placeholders();
 	if (o->feed.pipe && cli_template_takes_items(m->template))
@@ -736,10 +768,16 @@ static int make_executor(struct map *m)
 		.pipe_size = feed_pipe_size(&m->opts->feed),
 		.ctx = m,
 	};
-	int r = pcore_keeper_new(&m->keeper, false, false, &m->err);
+	struct pcore_threaded_spec threads = { .threads = m->jobs, .name = "call", .output_max = CALL_OUTPUT_MAX, .run = call_job, .ctx = m };
+	bool commands = !m->call.threads || m->opts->record.on_error;
+	int r = commands ? pcore_keeper_new(&m->keeper, false, false, &m->err) : 0;
 
 	if (r < 0)
 		return r;
+	if (m->call.threads) {
+		r = pcore_threaded_new(&m->ex, m->loop, &threads);
+		return r < 0 ? pcore_err_set(&m->err, r, PCORE_STEP_CLONE, "") : 0;
+	}
 	if (m->opts->workers.worker)
 		return make_workers(m, &local.times);
 	local.keeper = m->keeper;
@@ -829,7 +867,7 @@ static int set_up(struct map *m)
 	m->progress.style = m->opts->progress_style;
 	m->progress.ctx = m;
 	m->progress.state = progress_state;
-	if (m->opts->progress || (isatty(STDERR_FILENO) && !m->opts->raw && !m->opts->dry_run))
+	if (m->opts->progress || (isatty(STDERR_FILENO) && !m->opts->raw && !m->call.batched && !m->opts->dry_run))
 		cli_progress_start(&m->progress, m->loop);
 	return CLI_GO;
 }
@@ -851,6 +889,7 @@ static void tear_down(struct map *m)
 	cli_fill_free(m->fill);
 	source_done(&m->source);
 	feed_done(&m->feed);
+	call_done(&m->call);
 	cli_signals_done(&m->signals);
 	pcore_loop_free(m->loop);
 	free(m->argv);

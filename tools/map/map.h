@@ -11,6 +11,7 @@
 #include "tools/cli/jobopts.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/template.h"
+#include "tools/map/call.h"
 #include "tools/map/feed.h"
 #include "tools/map/govern.h"
 #include "tools/map/record.h"
@@ -37,6 +38,7 @@ struct map_face {
 	const char *tool; /* its name */
 	const char *usage, *summary, *footer; /* of --help */
 	const char *(*verb)(size_t i, const char **ret_summary); /* its verbs (opts.h) */
+	bool calls; /* functions instead of commands: the verb call */
 
 	/* Of one whose jobs run elsewhere, where their commands are looked for: */
 	const struct cli_opt *table; /* its own options, or NULL */
@@ -62,6 +64,7 @@ struct map_opts {
 	struct source_opts source;
 	struct workers_opts workers;
 	struct feed_opts feed;
+	struct call_opts call;
 	char **words; /* COMMAND and its arguments */
 	size_t n_words;
 

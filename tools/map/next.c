@@ -23,6 +23,7 @@ void map_job_free(struct map *m, struct map_job *j)
 	record_job_done(&j->record);
 	if (m->opts->feed.pipe)
 		feed_forget(&m->feed, &j->feed);
+	free(j->call.block);
 	free(j->items);
 	free(j);
 }
@@ -62,13 +63,15 @@ static int job_new(struct map *m, struct map_job **ret)
 
 	if (m->opts->feed.pipe)
 		r = feed_next(&m->feed, &j->feed, &j->job);
+	else if (m->call.batched)
+		r = call_next(&m->call, &m->source, &j->call);
 	else
 		r = source_next(&m->source, &j->items, &j->n_items);
 	if (r <= 0) {
 		free(j);
 		return r;
 	}
-	if (m->opts->workers.worker)
+	if ((m->opts->workers.worker || m->opts->call.call) && j->n_items > 0)
 		j->n_items = join_items(j->items, j->n_items);
 	j->job.seq = ++m->seq;
 	record_job_init(&j->record, j->items, j->n_items);

@@ -175,7 +175,7 @@ static int check_workers(const struct map_opts *o)
 
 	for (size_t i = 0; i < ARRAY_SIZE(others) && o->workers.worker; i++)
 		if (others[i].given)
-			return cli_usage("%s does not go with --worker", others[i].name);
+			return cli_usage("%s does not go with %s", others[i].name, o->call.call ? "--processes" : "--worker");
 	return workers_check(&o->workers);
 }
 
@@ -202,6 +202,9 @@ static int split_operands(struct map_opts *o, char **words)
 
 static int parse_options(struct map_opts *o, int argc, char **argv)
 {
+	const struct cli_opt *calls[] = { source_table, call_table, jobs_table, govern_table, output_table, record_table, cli_job_place_table,
+		cli_job_bounds_table, cli_job_identity_table, cli_job_time_table, NULL };
+	void *of_calls[] = { &o->source, &o->call, o, &o->govern, o, &o->record, &o->job, &o->job, &o->job, &o->job };
 	const struct cli_opt *tables[] = { source_table, columns_table, jobs_table, workers_table, feed_table, govern_table, output_table, record_table,
 		cli_job_place_table, cli_job_bounds_table, cli_job_identity_table, cli_job_time_table, o->face->table, NULL };
 	void *targets[] = { &o->source, &o->source, o, &o->workers, &o->feed, &o->govern, o, &o->record, &o->job, &o->job, &o->job, &o->job,
@@ -209,8 +212,8 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	struct cli_opts spec = {
 		.usage = o->face->usage,
 		.summary = o->face->summary,
-		.tables = tables,
-		.targets = targets,
+		.tables = o->call.call ? calls : tables,
+		.targets = o->call.call ? of_calls : targets,
 		.stop_at_operand = true,
 		.verb = o->face->verb,
 		.footer = o->face->footer,
@@ -225,6 +228,8 @@ static int parse_options(struct map_opts *o, int argc, char **argv)
 	r = split_operands(o, argv + operand);
 	if (r == CLI_GO)
 		r = check(o);
+	if (r == CLI_GO && o->call.call)
+		r = call_check(o);
 	if (r == CLI_GO)
 		r = check_workers(o);
 	return r == CLI_GO && o->face->check ? o->face->check(o) : r;
@@ -237,6 +242,7 @@ int map_main(const struct map_face *face, int argc, char **argv)
 
 	if (cli_opts_defaults(face->tool, &argc, &argv) < 0)
 		return cli_error("out of memory");
+	opts.call.call = face->calls;
 	opts.source.starmap = strcmp(argv[0], "starmap") == 0;
 	cli_job_opts_init(&opts.job);
 	workers_opts_init(&opts.workers);

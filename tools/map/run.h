@@ -14,6 +14,7 @@ enum { ENV_EXTRA = 3 };
 struct map_job {
 	struct pcore_job job;
 	struct feed_job feed; /* with --pipe; there are no items then */
+	struct call_job call; /* with call, and a block: none either */
 	struct cli_item *items;
 	size_t n_items;
 	struct cli_output *output; /* NULL with --raw and --results */
@@ -33,6 +34,7 @@ struct map {
 	struct source source;
 	struct workers workers;
 	struct feed feed;
+	struct call call;
 	struct cli_signals signals;
 	struct cli_progress progress;
 	struct govern govern;

@@ -240,7 +240,7 @@ static int read_more(struct source *s)
 
 	if (pcore_op_live(&s->op))
 		return 0;
-	space = cli_items_space(&s->items, READ_LEAST, &room);
+	space = cli_items_space(&s->items, s->read_least ? s->read_least : READ_LEAST, &room);
 	if (!space)
 		return -ENOMEM;
 	return pcore_op_read(s->loop, &s->op, s->fd, space, room, -1);
@@ -473,6 +473,36 @@ int source_next(struct source *s, struct cli_item **ret, size_t *ret_n)
 			return r;
 	}
 	return s->ends.len > 0 ? make_group(s, ret, ret_n) : -ENODATA;
+}
+
+int source_block(struct source *s, size_t n_max, size_t len_max, char **ret, size_t *ret_len, size_t *ret_n)
+{
+	const char *data = NULL;
+	size_t len = 0, n = 0;
+	char *copy;
+	int r = 1;
+
+	if (s->ended)
+		return -ENODATA;
+	n = cli_items_block(&s->items, n_max, len_max, &data, &len);
+	if (n == 0) {
+		r = take_read(s);
+		s->ended = r == -ENODATA;
+		if (r <= 0)
+			return r;
+		data = s->item->data;
+		len = s->item->len;
+		n = 1;
+	}
+	copy = malloc(len + 1);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, data, len);
+	s->used += n;
+	*ret = copy;
+	*ret_len = len;
+	*ret_n = n;
+	return 1;
 }
 
 int source_columns(struct source *s, const struct cli_item *items, size_t n_items, struct cli_template_args *ret)

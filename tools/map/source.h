@@ -55,6 +55,7 @@ struct source {
 	uint64_t skip_lines, seed;
 	uint64_t used, max; /* items */
 	bool skip_empty, shuffle;
+	size_t read_least; /* room for a read; 0: what is usual */
 	bool header; /* is still to come */
 	bool ended;
 	uint64_t refused; /* items that no command can be given */
@@ -88,6 +89,10 @@ void source_done(struct source *s);
 /* The items of the next job: 1 with *ret and *ret_n, malloc'd in one block with their bytes; 0: more() will be called;
  * -ENODATA at the end; -ENOMEM. */
 int source_next(struct source *s, struct cli_item **ret, size_t *ret_n);
+
+/* Instead: up to so many of the next items at once, as they were read, with a delimiter between two. Only of what is read, where
+ * nothing is left out, counted or grouped, and items may hold NUL bytes. As source_next(); *ret is malloc'd. */
+int source_block(struct source *s, size_t n_max, size_t len_max, char **ret, size_t *ret_len, size_t *ret_n);
 
 /* The columns of a job's items, valid until the next call; NULL where there is no such thing. 0 or -ENOMEM. */
 int source_columns(struct source *s, const struct cli_item *items, size_t n_items, struct cli_template_args *ret);

@@ -271,7 +271,7 @@ static struct pcore_answer_form answer_form(const struct workers_opts *o)
 	struct pcore_answer_form f = { .kind = PCORE_ANSWER_LINES, .n_lines = o->n_lines ? o->n_lines : 1 };
 
 	if (o->frames)
-		f = (struct pcore_answer_form){ .kind = PCORE_ANSWER_FRAMES, .keep_length = o->frames_out };
+		f = (struct pcore_answer_form){ .kind = PCORE_ANSWER_FRAMES, .keep_length = o->frames_out, .status = o->status };
 	else if (o->until)
 		f = (struct pcore_answer_form){ .kind = PCORE_ANSWER_UNTIL, .text = o->until, .len = strlen(o->until) };
 	return f;

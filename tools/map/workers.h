@@ -13,6 +13,7 @@
 struct workers_opts {
 	bool worker, pty;
 	bool frames, frames_out;
+	bool status; /* frames begin with the item's status: no option, but how `call' talks to its processes */
 	uint64_t n_lines; /* 0: not given */
 	const char *until, *init;
 	uint64_t max_items, window; /* 0: not given */

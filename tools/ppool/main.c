@@ -14,6 +14,7 @@ static const struct map_face face = {
 	.tool = "ppool",
 	.usage = "ppool map [options] COMMAND [ARG...] [::: ITEM...]...\n"
 		 "ppool starmap [options] COMMAND [ARG...] [::: ITEM...]...\n"
+		 "ppool call [options] LIB.so:SYMBOL [::: ITEM...]...\n"
 		 "ppool open|apply|async|after|get|ready|wait|list|cancel|resize|pause|resume|close|\n"
 		 "      terminate|join [options] NAME ...         (named pools; each has its own --help)",
 	.summary = "Map COMMAND over items, lines of stdin or the words after `:::', several at a time; print\n"
@@ -27,6 +28,21 @@ static const struct map_face face = {
 		  "succeeded, 1 when some failed, 125 when ppool did, 126 or 127 when COMMAND cannot be run.\n",
 };
 
+static const struct map_face call_face = {
+	.tool = "ppool",
+	.usage = "ppool call [--threads|--processes] [options] LIB.so:SYMBOL [::: ITEM...]...",
+	.summary = "Call a C function for each item, several at a time; print what the calls give in the order of the\n"
+		   "items. ppool(1) shows such a function: int f(const void *item, size_t size, struct pcore_out *out).",
+	.footer = "The exit status is 0 when all calls returned 0, 1 when some did not, 125 when ppool failed, 126\n"
+		  "or 127 when the function cannot be loaded or is not there.\n",
+	.calls = true,
+};
+
+static int call(int argc, char **argv)
+{
+	return map_main(&call_face, argc, argv);
+}
+
 static int map(int argc, char **argv)
 {
 	return map_main(&face, argc, argv);
@@ -39,6 +55,7 @@ static const struct verb {
 } verbs[] = {
 	{ "map", map },
 	{ "starmap", map },
+	{ "call", call },
 	{ "open", ppool_open },
 	{ "apply", ppool_apply },
 	{ "async", ppool_async },
@@ -78,6 +95,8 @@ static int run(int argc, char **argv)
 		return cli_usage("no verb given: ppool map COMMAND");
 	if (argv[1][0] == '-')
 		return map_help(&face, argc, argv); /* --help and --version work without a verb: they are map's */
+	if (strcmp(argv[1], "call-worker") == 0) /* what `call --processes' runs */
+		return call_worker(argc - 1, argv + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);
