@@ -65,6 +65,12 @@ struct map {
 /* Fill the command in for a job: m->argv. 0, -ENOMEM. */
 int map_expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned slot);
 
+/* How many jobs at a time: as descriptors and processes here allow (tell: say so if they are fewer), with jobs elsewhere; and how
+ * many more may have exited without being over. */
+unsigned fit_limits(struct map *m, uint64_t wanted, bool tell);
+unsigned fit_remote(const struct map *m, uint64_t wanted);
+unsigned fit_lingering(const struct map *m);
+
 /* The next job, as the pool asks for it (ctx is a struct map), and the end of one. */
 int map_next(void *ctx, struct pcore_job **ret);
 void map_job_free(struct map *m, struct map_job *j);
