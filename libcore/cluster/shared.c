@@ -69,9 +69,10 @@ static void hear_news(struct pcore_shared *s, const struct pcore_sched_news *n)
 
 static void schedule_tick(struct pcore_shared *s)
 {
-	int64_t at = pcore_sched_next_ns(s->host.sched);
+	int64_t at = pcore_sched_next_ns(s->host.sched), node = shared_node_next(s);
 
 	at = s->look_ns < at ? s->look_ns : at;
+	at = node < at ? node : at;
 	if (s->stopping || s->journal.blocked)
 		at = INT64_MAX;
 	if (pcore_op_live(&s->tick))
@@ -189,6 +190,7 @@ static void tick(struct pcore_op *op, int res)
 
 	if (res == -ETIME) {
 		(void)pcore_sched_tick(s->host.sched, shared_now(s));
+		shared_node_tick(s, shared_now(s));
 		if (shared_now(s) >= s->look_ns) {
 			shared_forget_old(s);
 			s->look_ns = pcore_ns_add(shared_now(s), LOOK_NS);

@@ -8,6 +8,9 @@
 
 #include "libcore/cluster/shared_private.h"
 
+/* So long after its connection was reset a node may be away that lives: it connects again at once. */
+#define RESET_NS (3 * NS_PER_S)
+
 static struct pcore_shared *shared_of(const struct link *l)
 {
 	return container_of(l->host, struct pcore_shared, host);
@@ -45,6 +48,7 @@ struct shared_node *shared_node_make(struct pcore_shared *s, const char *name, u
 	strcpy(n->name, name);
 	n->number = number ? number : ++s->next_node;
 	s->next_node = n->number > s->next_node ? n->number : s->next_node;
+	n->dead_ns = INT64_MAX;
 	pcore_list_init(&n->link);
 	pcore_list_add_tail(&s->nodes, &n->link);
 	return n;
@@ -65,7 +69,31 @@ static struct shared_node *node_for(struct pcore_shared *s, const char *name)
 
 static struct shared_node *node_of(const struct link *l)
 {
-	return l->name ? shared_node_find(shared_of(l), l->name) : NULL;
+	return ((const struct shared_told *)l->owner)->node;
+}
+
+int64_t shared_node_next(const struct pcore_shared *s)
+{
+	int64_t next = INT64_MAX;
+
+	for (const struct pcore_list *node = s->nodes.next; node != &s->nodes; node = node->next) {
+		const struct shared_node *n = container_of(node, struct shared_node, link);
+
+		next = n->dead_ns < next ? n->dead_ns : next;
+	}
+	return next;
+}
+
+void shared_node_tick(struct pcore_shared *s, int64_t now)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &s->nodes) {
+		struct shared_node *n = container_of(node, struct shared_node, link);
+
+		if (n->dead_ns > now)
+			continue;
+		n->dead_ns = INT64_MAX;
+		(void)pcore_sched_node_dead(s->host.sched, now, n->handle);
+	}
 }
 
 /* ---- jobs ---- */
@@ -239,12 +267,16 @@ static int joined(struct link *l)
 {
 	struct pcore_shared *s = shared_of(l);
 	struct shared_node *n = node_for(s, l->node.name);
+	struct shared_told *told = l->owner;
 
-	memset(l->owner, 0, offsetof(struct shared_told, address));
+	memset(told, 0, offsetof(struct shared_told, node));
 	if (!n)
 		return -ENOMEM;
+	told->node = n;
 	l->name = n->name;
 	n->at = l;
+	n->handle = l->handle;
+	n->dead_ns = INT64_MAX;
 	s->changed = true;
 	shared_log(s, "node '%s' is there", n->name);
 	return 0;
@@ -261,8 +293,11 @@ static void gone(struct link *l, const struct pcore_net_error *e)
 	struct pcore_shared *s = shared_of(l);
 	struct shared_node *n = node_of(l);
 
-	if (n && n->at == l)
+	if (n && n->at == l) {
 		n->at = NULL;
+		if (l->returns && (e->code == -ECONNRESET || e->code == -EPIPE))
+			n->dead_ns = pcore_ns_add(shared_now(s), RESET_NS);
+	}
 	if (!s->stopping)
 		shared_log(s, "node '%s' has gone: %s", l->name, e->why);
 }

@@ -51,6 +51,8 @@ struct shared_template {
 struct shared_node {
 	struct pcore_list link;
 	struct link *at; /* NULL: it is not there */
+	uint64_t handle; /* the scheduler's, of its last connection */
+	int64_t dead_ns; /* it has to be back by then; INT64_MAX: the scheduler waits for it as long as it likes */
 	uint32_t number; /* in STARTED_N, DONE_N and the store */
 	uint64_t running, jobs;
 	int64_t job_ns;
@@ -58,9 +60,10 @@ struct shared_node {
 	char name[];
 };
 
-/* What a connection to a node has been told: serials by number - 1. */
+/* A connection to a node, and what it has been told: serials by number - 1. */
 struct shared_told {
 	uint64_t envs[SHARED_ENVS], templates[SHARED_TEMPLATES];
+	struct shared_node *node; /* when it has joined */
 	char address[PCORE_NET_ADDR_MAX];
 };
 
@@ -314,6 +317,8 @@ static inline int64_t shared_now(struct pcore_shared *s)
 
 extern const struct link_ops shared_link_ops;
 void shared_node_accept(struct pcore_shared *s, struct pcore_net_conn *c);
+int64_t shared_node_next(const struct pcore_shared *s); /* when shared_node_tick() has something to do */
+void shared_node_tick(struct pcore_shared *s, int64_t now);
 struct shared_node *shared_node_find(struct pcore_shared *s, const char *name);
 struct shared_node *shared_node_make(struct pcore_shared *s, const char *name, uint32_t number); /* 0: the next one */
 const char *shared_node_name(struct pcore_shared *s, uint32_t number); /* NULL: none */

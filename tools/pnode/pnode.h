@@ -120,6 +120,18 @@ int pnode_print_status(const struct pcore_wire_status *s, bool json, struct pcor
 
 /* Listen at socket and where the options say: CLI_GO, or a status after a message. */
 int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct pnode_opts *o, const char *socket);
+
+/* Where somebody is that is connected to. */
+struct pnode_peer {
+	const char *text;
+	struct pcore_net_addr addrs[8];
+	size_t n;
+};
+
+/* All of these, before anything is connected to: CLI_GO, or a status after a message. what: node, ...; option: that named them. *ret is
+ * malloc'd. */
+int pnode_peers(struct pnode_peer **ret, const struct pnode_ports *p, const char *const *words, size_t n, const char *what, const char *option);
+
 void pnode_ports_load_keys(struct pnode_ports *p); /* anew */
 void pnode_ports_stop(struct pnode_ports *p);
 void pnode_ports_free(struct pnode_ports *p); /* when the loop has turned, and all connections have ended */

@@ -69,6 +69,29 @@ int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct 
 	return r;
 }
 
+int pnode_peers(struct pnode_peer **ret, const struct pnode_ports *p, const char *const *words, size_t n, const char *what, const char *option)
+{
+	struct pcore_net_error err;
+
+	*ret = calloc(n + 1, sizeof(**ret));
+	if (!*ret)
+		return cli_error("out of memory");
+	for (size_t i = 0; i < n; i++) {
+		struct pnode_peer *peer = &(*ret)[i];
+		int found = pcore_net_addr_parse(peer->addrs, ARRAY_SIZE(peer->addrs), words[i], true, &err);
+
+		if (found == -EINVAL)
+			return cli_opt_bad(option, words[i], err.why);
+		if (found < 0)
+			return cli_error("cannot reach the %s '%s': %s", what, words[i], err.why);
+		if (!peer->addrs[0].path && !p->keys && !p->opts->tls_cert)
+			return cli_error("cannot connect to '%s': there is no key; make one with `pnode keygen'", words[i]);
+		peer->text = words[i];
+		peer->n = (size_t)found;
+	}
+	return CLI_GO;
+}
+
 /* Connections that are there stay; the next ones need the new keys. */
 void pnode_ports_load_keys(struct pnode_ports *p)
 {

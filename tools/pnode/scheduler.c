@@ -16,12 +16,11 @@
 #include "tools/cli/version.h"
 #include "tools/pnode/pnode.h"
 
-enum { ADDRS = 8 };
-
 struct scheduler {
 	const struct pnode_opts *opts;
 	struct pcore_loop *loop;
 	struct pnode_ports ports;
+	struct pnode_peer *peers; /* the nodes of --nodes */
 	struct pnode_place place;
 	struct pcore_shared *shared;
 	struct cli_signals signals;
@@ -85,13 +84,17 @@ static void accepted(void *ctx, struct pcore_net_conn *c)
 /* ---- setting up ---- */
 
 /* The directory that was named, made if it is missing; or one that goes when we do. */
-static int open_state(struct scheduler *s)
+static int open_state(struct scheduler *s, const struct passwd *pw)
 {
 	const char *tmp = getenv("TMPDIR"), *dir = s->opts->state;
 
 	if (dir) {
-		if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		bool made = mkdir(dir, 0700) == 0;
+
+		if (!made && errno != EEXIST)
 			return cli_error("cannot make the directory '%s': %s", dir, strerror(errno));
+		if (made && pw && chown(dir, pw->pw_uid, pw->pw_gid) < 0)
+			return cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, dir, strerror(errno));
 		(void)snprintf(s->state, sizeof(s->state), "%s", dir);
 	} else {
 		if (snprintf(s->state, sizeof(s->state), "%s/pnode.XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp") >= (int)sizeof(s->state))
@@ -99,6 +102,8 @@ static int open_state(struct scheduler *s)
 		if (!mkdtemp(s->state))
 			return cli_error("cannot make the directory '%s': %s", s->state, strerror(errno));
 		s->made_state = true;
+		if (pw && chown(s->state, pw->pw_uid, pw->pw_gid) < 0)
+			return cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, s->state, strerror(errno));
 	}
 	s->state_fd = open(s->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->state_fd < 0)
@@ -137,19 +142,26 @@ static int make_shared(struct scheduler *s)
 	return r < 0 ? cli_error("cannot use the state in '%s': %s", s->state, strerror(-r)) : CLI_GO;
 }
 
-static int connect_nodes(struct scheduler *s)
+/* What it makes belongs to who we become. */
+static int make_shared_as(struct scheduler *s, const struct passwd *pw)
 {
-	for (size_t i = 0; i < s->opts->n_nodes; i++) {
-		struct pcore_net_addr addrs[ADDRS];
-		struct pcore_net_error err;
-		int n = pcore_net_addr_parse(addrs, ADDRS, s->opts->nodes[i], true, &err);
+	int r;
 
-		if (n < 0)
-			return cli_error("cannot reach node '%s': %s", s->opts->nodes[i], err.why);
-		if (pcore_shared_connect(s->shared, s->opts->nodes[i], addrs, (size_t)n) < 0)
-			return cli_error("out of memory");
-	}
-	return CLI_GO;
+	if (!pw)
+		return make_shared(s);
+	if (setegid(pw->pw_gid) < 0 || seteuid(pw->pw_uid) < 0)
+		return cli_error("cannot become user '%s': %s", pw->pw_name, strerror(errno));
+	r = make_shared(s);
+	if (seteuid(0) < 0 || setegid(0) < 0)
+		return cli_error("cannot become root again: %s", strerror(errno));
+	return r;
+}
+
+static void connect_nodes(struct scheduler *s)
+{
+	for (size_t i = 0; i < s->opts->n_nodes; i++)
+		if (pcore_shared_connect(s->shared, s->peers[i].text, s->peers[i].addrs, s->peers[i].n) < 0)
+			cli_warn("cannot connect to the node '%s': out of memory", s->peers[i].text);
 }
 
 static int set_up(struct scheduler *s)
@@ -161,15 +173,15 @@ static int set_up(struct scheduler *s)
 	if (r == CLI_GO)
 		r = cli_loop_new(&s->loop, PCORE_LOOP_AUTO);
 	if (r == CLI_GO)
-		r = open_state(s);
-	if (r == CLI_GO && pw && s->made_state && fchown(s->state_fd, pw->pw_uid, pw->pw_gid) < 0)
-		r = cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, s->state, strerror(errno));
+		r = open_state(s, pw);
 	if (r == CLI_GO)
-		r = make_shared(s);
+		r = make_shared_as(s, pw);
 	if (r != CLI_GO)
 		return r;
 	s->ports.instance = pcore_shared_instance(s->shared);
 	r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket);
+	if (r == CLI_GO)
+		r = pnode_peers(&s->peers, &s->ports, (const char *const *)s->opts->nodes, s->opts->n_nodes, "node", "nodes");
 	if (r == CLI_GO && pw)
 		r = pnode_become(&s->place, pw);
 	if (r != CLI_GO)
@@ -179,7 +191,8 @@ static int set_up(struct scheduler *s)
 		return cli_error("cannot use the state in '%s': %s", s->state, strerror(-r));
 	if (cli_signals_start(&s->signals, s->loop, caught) < 0)
 		return cli_error("cannot watch signals: %s", strerror(errno));
-	return connect_nodes(s);
+	connect_nodes(s);
+	return CLI_GO;
 }
 
 static void remove_state(struct scheduler *s)
@@ -203,6 +216,7 @@ static void tear_down(struct scheduler *s)
 	if (s->made_state)
 		remove_state(s);
 	s->state_fd = pcore_fd_close(s->state_fd);
+	free(s->peers);
 	pnode_place_leave(&s->place);
 }
 

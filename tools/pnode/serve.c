@@ -21,12 +21,13 @@
 #include "tools/cli/version.h"
 #include "tools/pnode/pnode.h"
 
-enum { LINE = 256, ADDRS = 8 };
+enum { LINE = 256 };
 
 struct serve {
 	const struct pnode_opts *opts;
 	struct pcore_loop *loop;
 	struct pnode_ports ports;
+	struct pnode_peer *peers; /* the schedulers of --scheduler */
 	struct pnode_place place;
 	struct pcore_node *node;
 	struct cli_signals signals;
@@ -218,19 +219,9 @@ static int make_node(struct serve *s)
 /* It goes on without those that do not answer now. */
 static int connect_schedulers(struct serve *s)
 {
-	for (size_t i = 0; i < s->opts->n_schedulers; i++) {
-		const char *text = s->opts->schedulers[i];
-		struct pcore_net_addr addrs[ADDRS];
-		struct pcore_net_error err;
-		int n = pcore_net_addr_parse(addrs, ADDRS, text, true, &err);
-
-		if (n < 0)
-			return n == -EINVAL ? cli_opt_bad("scheduler", text, err.why) : cli_error("cannot reach scheduler '%s': %s", text, err.why);
-		if (!addrs[0].path && !s->ports.keys && !s->opts->tls_cert)
-			return cli_error("cannot connect to '%s': there is no key; make one with `pnode keygen'", text);
-		if (pcore_node_connect(s->node, s->ports.net, text, addrs, (size_t)n) < 0)
-			return cli_error("out of memory");
-	}
+	for (size_t i = 0; i < s->opts->n_schedulers; i++)
+		if (pcore_node_connect(s->node, s->ports.net, s->peers[i].text, s->peers[i].addrs, s->peers[i].n) < 0)
+			cli_warn("cannot connect to the scheduler '%s': out of memory", s->peers[i].text);
 	return CLI_GO;
 }
 
@@ -244,6 +235,8 @@ static int set_up(struct serve *s)
 		r = cli_loop_new(&s->loop, PCORE_LOOP_AUTO);
 	if (r == CLI_GO) /* before we are somebody else: the keys, the ports and the runtime directory may be root's */
 		r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket);
+	if (r == CLI_GO)
+		r = pnode_peers(&s->peers, &s->ports, s->opts->schedulers, s->opts->n_schedulers, "scheduler", "scheduler");
 	if (r == CLI_GO && pw)
 		r = pnode_become(&s->place, pw);
 	if (r == CLI_GO)
@@ -285,6 +278,7 @@ static void tear_down(struct serve *s)
 	if (s->made_workdir && !s->hurry)
 		remove_workdir(s);
 	free(s->env);
+	free(s->peers);
 	pnode_place_leave(&s->place);
 }
 
