@@ -10,7 +10,8 @@
 
 enum {
 	KEEP = 1 << 20, /* bytes of the disk that a submit leaves for what is to be noted of jobs, and */
-	KEEP_JOB = 512, /* for each job that has not ended */
+	KEEP_JOB = 512, /* for each job that has not ended, */
+	KEEP_MAX = 16 << 20, /* but not more: then what ends waits */
 };
 
 struct shared_submission *shared_submission_find(struct pcore_shared *s, uint64_t number)
@@ -356,7 +357,9 @@ static uint64_t room_to_keep(const struct pcore_shared *s)
 {
 	struct pcore_sched_counts n = pcore_sched_counts(s->host.sched);
 
-	return KEEP + KEEP_JOB * (n.waiting + n.queued + n.backoff + n.held + n.ahead + n.running);
+	uint64_t left = n.waiting + n.queued + n.backoff + n.held + n.ahead + n.running;
+
+	return left < (KEEP_MAX - KEEP) / KEEP_JOB ? KEEP + KEEP_JOB * left : KEEP_MAX;
 }
 
 /* It is in the store, or it has not been here. */
