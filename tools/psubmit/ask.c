@@ -50,7 +50,7 @@ static void ask_next(struct asking *a);
 static void heard_answer(struct session_call *c, const struct pcore_wire_answer *answer)
 {
 	struct asking *a = container_of(c, struct asking, call);
-	int status = session_refused(answer);
+	int status = session_refused(answer, a->ids ? a->ids[a->at].word : NULL);
 
 	if (a->status == CLI_OK)
 		a->status = status;

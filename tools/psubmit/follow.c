@@ -84,7 +84,7 @@ static void next_one(struct follow *f);
 static void over(struct pcore_watch *w, const struct pcore_wire_answer *a)
 {
 	struct follow *f = follow_of(w);
-	int status = session_refused(a);
+	int status = session_refused(a, f->ids[f->at].word);
 
 	if (f->status == CLI_OK)
 		f->status = status;
@@ -218,7 +218,7 @@ static void wait_over(struct pcore_watch *w, const struct pcore_wire_answer *a)
 {
 	struct waiter *one = container_of(w, struct waiter, watch);
 	struct waiting *all = one->all;
-	int status = session_refused(a);
+	int status = session_refused(a, one->id->word);
 	char line[80];
 
 	if (status == CLI_OK && one->vain)

@@ -117,7 +117,7 @@ static int row(struct session_call *c, const struct pcore_wire_frame *f)
 static void over(struct session_call *c, const struct pcore_wire_answer *a)
 {
 	struct nodes *n = container_of(c, struct nodes, call);
-	int status = session_refused(a), r = 0;
+	int status = session_refused(a, NULL), r = 0;
 
 	if (status == CLI_OK && n->stats)
 		r = n->opts->json ? rows_total_json(&n->text, n->job_ns, n->busy_ns) : rows_total(&n->text, n->job_ns, n->busy_ns);

@@ -218,10 +218,14 @@ void session_close(struct session *s)
 
 /* ---- calls ---- */
 
-int session_refused(const struct pcore_wire_answer *a)
+int session_refused(const struct pcore_wire_answer *a, const char *id)
 {
-	if (a->status != CLI_OK)
-		(void)cli_error("%s", a->text && *a->text ? a->text : "the scheduler refuses");
+	const char *text = a->text && *a->text ? a->text : "the scheduler refuses";
+
+	if (a->status != CLI_OK && id)
+		(void)cli_error("%s: %s", id, text);
+	else if (a->status != CLI_OK)
+		(void)cli_error("%s", text);
 	return (int)a->status;
 }
 

@@ -65,7 +65,7 @@ struct session_call {
 /* Begin it; its body has been put. */
 void session_call(struct session *s, struct session_call *c, enum pcore_wire_type type);
 
-/* A refusal's message; its status. CLI_OK is silent. */
-int session_refused(const struct pcore_wire_answer *a);
+/* A refusal's message, about an id or (NULL) about nothing in particular; its status. CLI_OK is silent. */
+int session_refused(const struct pcore_wire_answer *a, const char *id);
 
 #endif

@@ -54,7 +54,7 @@ static void status_done(struct pcore_watch *w, const struct pcore_wire_done *d)
 
 static void status_answered(struct status *s, const struct pcore_wire_answer *a)
 {
-	int status = session_refused(a);
+	int status = session_refused(a, s->ids[s->at].word);
 
 	if (s->status == CLI_OK)
 		s->status = status;

@@ -155,7 +155,7 @@ static int part_heard(struct pcore_ask_call *call, const struct pcore_wire_frame
 	struct pcore_wire_answer a;
 
 	if (f->type == PCORE_WIRE_ANSWER && pcore_wire_get_answer(f, &a) == 0) {
-		int status = session_refused(&a);
+		int status = session_refused(&a, NULL);
 
 		session_over(&s->session, status == CLI_OK ? CLI_FAILURE : status);
 		return 0;
