@@ -41,11 +41,12 @@ total() {
 	((total > 500))
 }
 
-# cuts ADDRESS HOW CUTS N: at N places, evenly from the first byte to the last; in `make check-fault' at all.
+# cuts ADDRESS HOW CUTS N: at N places, evenly from the first byte to the last; in `make check-fault' at each byte, or with TLS,
+# where every frame is a record with 17 bytes more, at every third.
 cuts() {
 	local step=$((total / $4))
-	[ -z "${PCORE_ROUNDS-}" ] || [ "$2" = stall ] || step=1
-	seq 0 "$step" $((total + 20)) | timeout -k 1 900 ppool map -j8 --unordered ./session "$1" "$2" "$3" {}
+	[ -z "${PCORE_ROUNDS-}" ] || case $2$3 in fin1) step=1 ;; rst1) step=3 ;; esac
+	seq 0 "$step" $((total + 20)) | timeout -k 1 1800 ppool map -j8 --unordered ./session "$1" "$2" "$3" {}
 }
 
 @test "a connection that is cut at any byte loses nothing and doubles nothing" {
