@@ -110,3 +110,37 @@ survives_partition() {
 	ends 0 "${pids[2]}" || { cat err; false; }
 	[ "$(sort out | tr '\n' ' ')" = "1 2 3 " ]
 }
+
+drained() { [ "$(on 0 pnode status --json "10.77.$1.2:7601" | jq -r '[.state, .queued] | join(" ")')" = 'draining 0' ]; }
+begun_on() { find "$TMPDIR" -name "begun.node$1.*" | wc -l; }
+
+@test "three machines: from the key to the last file, with one taken out of service and one that dies" {
+	local n before
+	for n in 1 2 3; do serve $n --cpus 1; done
+	mkdir -m 1777 share
+	for n in $(seq 24); do seq "$n" 2000 >"share/$n.txt"; done
+	touch share/hold
+	find "$PWD/share" -name '*.txt' | sort -V >list
+	# the first ones do not wait, so that all nodes have begun some
+	ip netns exec "$ns-0" psubmit map --nodes 10.77.1.2:7601,10.77.2.2:7601 --nodes 10.77.3.2:7601 -a list --log log --env TMP="$TMPDIR" sh -c '
+		touch "$TMP/begun.$PCORE_NODE.$PCORE_SEQ"
+		while [ $PCORE_SEQ -gt 6 ] && [ -e "${1%/*}/hold" ]; do sleep 0.02; done
+		gzip -c "$1" >"$1.gz" && echo "${1##*/}"' sh >out 2>err 3>&- &
+	pids+=($!)
+	for n in 1 2 3; do wait_for 30 compgen -G "$TMPDIR/begun.node$n.*"; done
+	wait_for 30 gzipped 6
+	for n in 1 2 3; do wait_for 30 running $n 1; done
+	on 0 pnode drain 10.77.1.2:7601
+	wait_for 10 drained 1
+	before=$(begun_on 1)
+	kill -KILL "${pids[1]}"
+	wait_for 20 grep -q "node 'node2' has gone" err
+	rm share/hold
+	ends 0 "${pids[3]}" || { cat err; false; }
+	sed 's|.*/||' list | cmp - out
+	while read -r n; do gzip -dc "$n.gz" | cmp - "$n"; done <list
+	[ "$(sed 1d log | wc -l)" = 24 ]
+	[ "$(begun_on 1)" = "$before" ] # what it had begun, and nothing more
+	grep -q 'lost with its node, and run again' err
+}
+gzipped() { [ "$(find share -name '*.gz' | wc -l)" -ge "$1" ]; }
