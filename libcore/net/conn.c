@@ -872,14 +872,16 @@ static size_t host_len(const char *address)
 	return colon ? (size_t)(colon - address) : strlen(address);
 }
 
+/* They are few, and the last ones that came: those that are open may be thousands. */
 unsigned net_conn_preauth_from(const struct pcore_net *net, const char *address)
 {
 	size_t len = host_len(address);
-	unsigned n = 0;
+	unsigned n = 0, left = net->preauth;
 
-	for (const struct pcore_list *node = net->conns.prev; node != &net->conns; node = node->prev) {
+	for (const struct pcore_list *node = net->conns.prev; left > 0 && node != &net->conns; node = node->prev) {
 		const struct pcore_net_conn *c = container_of(node, struct pcore_net_conn, link);
 
+		left -= c->preauth;
 		n += c->preauth && host_len(c->peer.address) == len && memcmp(c->peer.address, address, len) == 0;
 	}
 	return n;
