@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * net - how fast connections are made and frames pass over TCP on loopback, and the floors below that.
- * Usage: net handshakes|frames|plain|single|tcp [-n TOTAL]
+ * Usage: net handshakes|frames|plain|single|tcp|idle [-n TOTAL]
  *
  *   handshakes  connections with TLS from connect to hello, both ends in this process; a second
  *   frames      one process to another over TLS, 64 bytes a frame, what fits queued at a time; frames a second
  *   plain       the same over a Unix socket without TLS
  *   single      one frame there and one back, again and again, over TLS; microseconds for a round trip
  *   tcp         floor: the same with a byte over bare sockets
+ *   idle        so many connections of one process to another, which do nothing: MiB of the one that listens
  */
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "libcore/net/net.h"
@@ -80,15 +82,18 @@ static void closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_e
 
 static const struct pcore_net_ops ops = { opened, frame, room, closed };
 
+static struct pcore_net_limits limits;
+
 static void make_nets(void)
 {
-	static char text[] = "k:all:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+	char text[] = "k:all:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 	struct pcore_net_spec spec = { .peers = PCORE_NET_ANY_ROLE, .version_min = 1, .version_max = 1 };
 	struct pcore_net_keys *keys;
 
 	must(pcore_loop_new(&lp, PCORE_LOOP_AUTO), "loop");
 	must(pcore_net_keys_parse(&keys, text, sizeof(text) - 1, NULL), "keys");
 	spec.keys = keys;
+	spec.limits = limits;
 	for (int i = 0; i < 2; i++) {
 		spec.role = i ? PCORE_NET_SCHEDULER : PCORE_NET_NODE;
 		must(pcore_net_new(&nets[i], lp, &spec, NULL), "net");
@@ -225,8 +230,90 @@ static double bare(void)
 	return (double)from / 1e3 / (double)total;
 }
 
+/* ---- many that do nothing ---- */
+
+static void accepted(struct pcore_net_listener *l, void *ctx, struct pcore_net_conn *c)
+{
+	(void)l;
+	pcore_net_own(c, &ops, ctx);
+	n_opened++;
+}
+
+static void refused(struct pcore_net_listener *l, void *ctx, const char *address, const struct pcore_net_error *e, uint64_t untold)
+{
+	(void)l;
+	(void)ctx;
+	(void)untold;
+	fprintf(stderr, "net: %s: %s\n", address, e->why);
+	exit(1);
+}
+
+/* Connect, some at a time, and stay until the other process has gone. */
+_Noreturn static void stay(const struct pcore_net_addr *at)
+{
+	enum { WINDOW = 32 };
+
+	make_nets();
+	for (uint64_t i = 0; i < total; i++) {
+		must(pcore_net_connect(&conns[0], nets[0], at, &ops, NULL, NULL), "connect");
+		if (i >= WINDOW)
+			until(&n_opened, i - WINDOW);
+	}
+	until(&n_closed, 1);
+	_exit(0);
+}
+
+static double resident_mib(void)
+{
+	unsigned long kib = 0;
+	char line[128];
+	FILE *f = fopen("/proc/self/status", "r");
+
+	if (!f)
+		die("/proc/self/status");
+	while (fgets(line, sizeof(line), f) && sscanf(line, "VmRSS: %lu", &kib) != 1)
+		;
+	fclose(f);
+	return (double)kib / 1024;
+}
+
+static double idle(void)
+{
+	static const struct pcore_net_listener_ops listener_ops = { accepted, refused };
+	struct pcore_net_addr at = { .len = sizeof(at.in), .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+	struct rlimit fds;
+	struct pcore_net_listener *l;
+	double mib;
+	pid_t pid;
+
+	if (getrlimit(RLIMIT_NOFILE, &fds) < 0)
+		die("getrlimit");
+	fds.rlim_cur = fds.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &fds) < 0)
+		die("setrlimit");
+	/* all come from one address, and all at once; two processes on two CPUs may be late */
+	alarm(300); /* the other process may die */
+	limits = (struct pcore_net_limits){ .preauth_same = 64, .accept_rate = 100000, .handshake_ns = 60000000000,
+		.heartbeat_ns = 20000000000, .missed_max = 30 };
+	make_nets();
+	must(pcore_net_listen(&l, nets[1], &at, &listener_ops, NULL, NULL), "listen");
+	at = *pcore_net_listener_addr(l);
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		stay(&at);
+	until(&n_opened, total);
+	mib = resident_mib();
+	kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	return mib;
+}
+
 static double measure(const char *what)
 {
+	if (strcmp(what, "idle") == 0)
+		return idle();
 	if (strcmp(what, "handshakes") == 0)
 		return handshakes();
 	if (strcmp(what, "frames") == 0)

@@ -178,7 +178,7 @@ loaded() { [ "$(grep -c 'keys loaded' n.log)" = "$1" ]; }
 	pnode keygen old
 	pnode keygen new
 	own_node old
-	PCORE_KEY=old submit sh -c 'touch "$0/begun"; until [ -e "$0/go" ]; do sleep 0.02; done; echo done' "$TMPDIR" ::: 1 >out 2>err 3>&- &
+	PCORE_KEY=old submit sh -c 'touch "$0/begun"; until [ -e "$0/go" ]; do sleep 0.02; done; echo over' "$TMPDIR" ::: 1 >out 2>err 3>&- &
 	local client=$!
 	others+=("$client")
 	wait_for 10 exists "$TMPDIR/begun"
@@ -194,5 +194,5 @@ loaded() { [ "$(grep -c 'keys loaded' n.log)" = "$1" ]; }
 	[ "$(grep -c "of no use: authentication failed: the peer does not accept key '$(cut -d: -f1 old)'" <<<"$output")" = 1 ]
 	touch "$TMPDIR/go" # whoever was there stays
 	ends 0 "$client"
-	[ "$(cat out)" = done ]
+	[ "$(cat out)" = over ]
 }
