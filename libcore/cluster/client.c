@@ -12,7 +12,11 @@
 
 #include "libcore/cluster/client_private.h"
 
-enum { CAPACITY_MIN = 64, AHEAD = 64 };
+/* Jobs that have input are not many ahead: each holds a block of it. */
+enum { CAPACITY_MIN = 64, AHEAD = 64, FED_MIN = 4, FED_AHEAD = 4 };
+
+/* A node has so much to do for its workers. */
+#define ITEMS_AHEAD_NS (20 * NS_PER_MS)
 
 static struct cluster *cluster_of(const struct pcore_executor *ex)
 {
@@ -88,8 +92,10 @@ static void run_free(struct cluster_run *run)
 	if (run->at.id)
 		pcore_map_remove(&c->by_id, &run->node);
 	pcore_list_del(&run->all);
+	link_job_forget(&run->at);
 	cluster_begun(run, false);
-	c->slots[run->slot - 1] = false;
+	if (run->slot > 0)
+		c->slots[run->slot - 1] = false;
 	c->under_way--;
 	free(run->args);
 	free(run);
@@ -114,6 +120,8 @@ static void fill_in_result(struct cluster_run *run, const struct pcore_sched_new
 	if (run->at.ended) {
 		job->result = run->result;
 		job->slot = run->at.done.slot;
+		if (run->input_error < 0)
+			(void)pcore_err_set(&job->result.error, run->input_error, PCORE_STEP_INPUT, "");
 		return;
 	}
 	job->result.cancelled = n->outcome == PCORE_SCHED_CANCELLED;
@@ -147,6 +155,7 @@ static void over(struct cluster_run *run, const struct pcore_sched_news *n)
 	struct pcore_job *job = run->job;
 	bool handed_back = never_began(run, n);
 
+	cluster_input_over(run);
 	tell_over(run, n->outcome);
 	fill_in_result(run, n);
 	job->run = NULL;
@@ -163,6 +172,7 @@ static void again(struct cluster_run *run)
 {
 	bool begun = run->begun;
 
+	cluster_input_over(run);
 	forget_attempt(run);
 	if (!begun)
 		return;
@@ -229,6 +239,17 @@ static void look_for_stuck(struct cluster *c)
 	no_node(container_of(c->runs.next, struct cluster_run, all));
 }
 
+/* Workers may wait for more before they answer: as long as nothing has to be done again, there is no more. */
+static void all_assigned(struct cluster *c)
+{
+	struct pcore_sched_counts n = pcore_sched_counts(c->host.sched);
+
+	if (!c->spec.worker || !c->dry || n.waiting + n.queued + n.backoff > 0)
+		return;
+	PCORE_LIST_FOREACH_SAFE(node, &c->links)
+		cluster_end_workers(container_of(node, struct link, link));
+}
+
 static void pump(struct pcore_op *op, int res)
 {
 	struct cluster *c = container_of(op, struct cluster, pump);
@@ -251,6 +272,7 @@ static void pump(struct pcore_op *op, int res)
 	if (c->node_came)
 		look_for_stuck(c);
 	c->node_came = false;
+	all_assigned(c);
 	schedule_tick(c);
 }
 
@@ -293,6 +315,8 @@ static void tick(struct pcore_op *op, int res)
 /* As many jobs as the nodes run and take ahead; before the first has come a few, to have something for it. */
 void cluster_count_nodes(struct cluster *c)
 {
+	const uint64_t least = c->spec.input ? FED_MIN : CAPACITY_MIN;
+	const uint64_t ahead = c->spec.input ? FED_AHEAD : c->spec.worker ? 2 * PCORE_SCHED_AHEAD_MAX : AHEAD;
 	uint64_t capacity = 0;
 	unsigned up = 0;
 
@@ -302,11 +326,13 @@ void cluster_count_nodes(struct cluster *c)
 		if (!l->joined)
 			continue;
 		up++;
-		capacity += 2 * l->node.cpus + AHEAD;
+		capacity += 2 * l->node.cpus + ahead;
 	}
 	c->n_links_up = up;
-	c->capacity = capacity > CAPACITY_MIN ? capacity : CAPACITY_MIN;
-	if (c->spec.jobs_max > 0 && c->capacity > c->spec.jobs_max)
+	c->capacity = capacity > least ? capacity : least;
+	if (c->spec.in_turn) /* all of them, for they share what there is */
+		c->capacity = UINT64_MAX;
+	if (c->spec.jobs_max > 0 && !c->spec.worker && c->capacity > c->spec.jobs_max)
 		c->capacity = c->spec.jobs_max;
 	if (up > 0)
 		c->alone_since = INT64_MAX;
@@ -340,6 +366,7 @@ static int submit(struct cluster_run *run)
 
 	jobs.n = 1;
 	jobs.cookie = (uintptr_t)run;
+	jobs.at_most_once |= c->spec.in_turn;
 	r = pcore_sched_submit(c->host.sched, pcore_loop_now(c->host.loop), c->client, &jobs, &run->at.id);
 	if (r < 0)
 		return r;
@@ -349,6 +376,16 @@ static int submit(struct cluster_run *run)
 		run->at.id = 0;
 	}
 	return r;
+}
+
+static int check_item(const struct cluster *c, const struct pcore_job *job)
+{
+	const struct pcore_worker_spec *w = c->spec.worker;
+	const char *item;
+	size_t len;
+	int r = w->item(w->ctx, job, &item, &len);
+
+	return r < 0 ? r : pcore_worker_check(w, item, len);
 }
 
 static int cluster_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
@@ -364,8 +401,15 @@ static int cluster_start(struct pcore_executor *ex, struct pcore_job *job, struc
 	run->job = job;
 	pcore_list_init(&run->all);
 	forget_attempt(run);
-	job->slot = run->slot = take_slot(c);
-	if (run->slot == 0) {
+	r = c->spec.worker ? check_item(c, job) : 0;
+	if (r < 0) {
+		free(run);
+		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
+	}
+	if (!c->spec.worker)
+		run->slot = take_slot(c);
+	job->slot = run->slot;
+	if (!c->spec.worker && run->slot == 0) {
 		free(run);
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 	}
@@ -373,7 +417,7 @@ static int cluster_start(struct pcore_executor *ex, struct pcore_job *job, struc
 	pcore_list_add_tail(&c->runs, &run->all);
 	job->result.start_ns = pcore_clock_ns(CLOCK_REALTIME);
 	r = describe(c);
-	if (r == 0)
+	if (r == 0 && !c->spec.worker)
 		r = c->spec.args(c->spec.ctx, job, &run->args);
 	if (r == 0)
 		r = submit(run);
@@ -394,6 +438,19 @@ static void cancel(struct pcore_job *job, enum pcore_sched_how how)
 	(void)pcore_sched_cancel(c->host.sched, pcore_loop_now(c->host.loop), run->at.id, 1, how);
 	link_resume(&run->at); /* whoever had no room may not want the rest at all */
 	cluster_pump_soon(c);
+}
+
+void cluster_kill_run(struct cluster_run *run)
+{
+	cancel(run->job, PCORE_SCHED_KILL);
+}
+
+void pcore_cluster_feed(struct pcore_job *job)
+{
+	struct cluster_run *run = job->run;
+
+	if (run && run->at.in.waiting)
+		link_feed(&run->at);
 }
 
 static void cluster_end(struct pcore_executor *ex, struct pcore_job *job)
@@ -456,11 +513,16 @@ static void cluster_close(struct pcore_executor *ex, enum pcore_pool_stop how)
 
 	if (how == PCORE_POOL_DRAIN)
 		give_back(c);
-	if (c->under_way > 0 || pcore_pool_counts(ex->pool).waiting > 0)
+	if (c->under_way > 0 || pcore_pool_counts(ex->pool).waiting > 0) {
+		c->dry = true;
+		cluster_pump_soon(c);
 		return; /* these need their nodes, or others */
+	}
+	if (c->host.closing && how != PCORE_POOL_KILL)
+		return;
 	c->host.closing = true;
 	PCORE_LIST_FOREACH_SAFE(node, &c->links)
-		link_close(container_of(node, struct link, link));
+		cluster_close_link(container_of(node, struct link, link), how == PCORE_POOL_KILL);
 	pcore_op_cancel(c->host.loop, &c->tick);
 }
 
@@ -483,6 +545,8 @@ static int cluster_resize(struct pcore_executor *ex, unsigned jobs)
 	struct cluster *c = cluster_of(ex);
 
 	c->spec.jobs_max = jobs;
+	PCORE_LIST_FOREACH_SAFE(node, &c->links)
+		link_count_cpus(container_of(node, struct link, link));
 	cluster_count_nodes(c);
 	return 0;
 }
@@ -531,6 +595,10 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 
 	c->ex.ops = &ops;
 	c->host = (struct link_host){ .ops = &cluster_link_ops, .loop = lp, .net = spec->net };
+	if (spec->worker) {
+		c->host.ahead_max = PCORE_SCHED_AHEAD_MAX;
+		c->host.ahead_ns = ITEMS_AHEAD_NS;
+	}
 	c->spec = *spec;
 	c->tick.done = tick;
 	c->pump.done = pump;
@@ -538,6 +606,7 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	pcore_list_init(&c->links);
 	pcore_list_init(&c->runs);
 	pcore_list_init(&c->names);
+	pcore_list_init(&c->workers);
 	r = pcore_sched_new(&c->host.sched, &sched);
 	if (r == 0)
 		r = pcore_sched_client_join(c->host.sched, pcore_now_ns(), true, 1, &c->client);

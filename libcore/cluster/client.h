@@ -53,6 +53,17 @@ struct pcore_cluster_spec {
 	int (*describe)(void *ctx, struct pcore_buf *env, struct pcore_buf *template);
 	/* The arguments of a job's command, for the template: in one block, to be freed. 0, -errno. */
 	int (*args)(void *ctx, struct pcore_job *job, char ***ret);
+	/* The standard input of the jobs, or NULL: as struct pcore_local_spec has it. input_begin() before each attempt on a node:
+	 * from the beginning. in_turn: what was read cannot be had again, so that a job is not run again which may have begun, and
+	 * no piece is asked for before the one before was taken. */
+	void (*input_begin)(void *ctx, struct pcore_job *job);
+	int (*input)(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
+	void (*input_over)(void *ctx, struct pcore_job *job, uint64_t left);
+	bool in_turn;
+
+	/* The jobs are items of workers, or NULL: the form of those, what an item is, and whom to tell of them. A worker's errors come
+	 * with a number that no other has, on any node; pcore_cluster_resume_errors() takes it. */
+	const struct pcore_worker_spec *worker;
 	void (*news)(void *ctx, const struct pcore_cluster_news *n);
 	void *ctx;
 };
@@ -65,6 +76,11 @@ int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const str
 
 /* Take over a connection to a node, open or about to be. When it ends the node is dead. 0, -ENOMEM. */
 int pcore_cluster_adopt(struct pcore_executor *ex, struct pcore_net_conn *c);
+
+/* There is a piece of input for a job that was told there was none. It may be over at once. */
+void pcore_cluster_feed(struct pcore_job *job);
+
+void pcore_cluster_resume_errors(struct pcore_executor *ex, unsigned worker);
 
 /* Who has done how much (cpus is 0 behind a scheduler for many), one by one from i = 0; false when there are no more. */
 struct pcore_cluster_node {

@@ -7,7 +7,7 @@
 #include "libcore/cluster/client_private.h"
 #include "libcore/cluster/spec.h"
 
-enum { TEMPLATE = 1, NUMBERS_MAX = 1 << 20 };
+enum { NUMBERS_MAX = 1 << 20 };
 
 static struct cluster *cluster_of(const struct link *l)
 {
@@ -26,22 +26,37 @@ static struct link_job *find(struct link *l, uint64_t id)
 	return run ? &run->at : NULL;
 }
 
+static int put_item(const struct cluster *c, const struct cluster_run *run, struct pcore_wire_assign *m)
+{
+	const struct pcore_worker_spec *w = c->spec.worker;
+
+	return w->item(w->ctx, run->job, &m->input.data, &m->input.len);
+}
+
 static int assign(struct link *l, const struct pcore_sched_action *a, struct link_job **ret, struct pcore_wire_assign *m)
 {
 	struct cluster_run *run = (struct cluster_run *)(uintptr_t)a->cookie;
 	const struct cluster *c = cluster_of(l);
 
 	if (!l->prepared) {
-		link_send(l, PCORE_WIRE_ENV, PCORE_CLUSTER_ENV, c->env.data, c->env.len);
-		link_send(l, PCORE_WIRE_TEMPLATE, TEMPLATE, c->template.data, c->template.len);
+		if (l->numbers == 0)
+			link_send(l, PCORE_WIRE_ENV, PCORE_CLUSTER_ENV, c->env.data, c->env.len);
+		link_send(l, PCORE_WIRE_TEMPLATE, ++l->numbers, c->template.data, c->template.len);
 		l->prepared = true;
 	}
-	m->template = TEMPLATE;
+	if (c->spec.input) {
+		cluster_input_over(run);
+		run->at.in.in_turn = c->spec.in_turn;
+		run->fed = true;
+		c->spec.input_begin(c->spec.ctx, run->job);
+		m->flags |= PCORE_WIRE_STREAM;
+	}
+	m->template = l->numbers;
 	m->seq = run->job->seq;
 	m->tries = run->job->attempt;
 	m->args.list = run->args;
 	*ret = &run->at;
-	return 0;
+	return c->spec.worker ? put_item(c, run, m) : 0;
 }
 
 static int number(struct link *l, uint32_t n, const char *name)
@@ -86,6 +101,45 @@ static void started(struct link *l, struct link_job *j, const struct pcore_wire_
 	run->job->result.node = where(l, s->node)->text;
 }
 
+static int input(struct link *l, struct link_job *j, struct pcore_piece *ret)
+{
+	const struct cluster *c = cluster_of(l);
+
+	return run_of(j)->fed ? c->spec.input(c->spec.ctx, run_of(j)->job, ret) : -ENODATA;
+}
+
+static void input_again(struct link *l, struct link_job *j)
+{
+	const struct cluster *c = cluster_of(l);
+
+	c->spec.input_begin(c->spec.ctx, run_of(j)->job);
+}
+
+static void input_over(struct link *l, struct link_job *j, int error)
+{
+	struct cluster_run *run = run_of(j);
+
+	(void)l;
+	cluster_input_over(run);
+	if (error < 0) {
+		run->input_error = error;
+		cluster_kill_run(run);
+	}
+}
+
+/* What it did not take: its node has said that with its result, or before. */
+void cluster_input_over(struct cluster_run *run)
+{
+	const struct link_input *in = &run->at.in;
+	const struct cluster *c = run->cluster;
+	uint64_t taken = run->at.ended ? run->at.done.input : in->taken;
+
+	if (!run->fed)
+		return;
+	run->fed = false;
+	c->spec.input_over(c->spec.ctx, run->job, in->start + in->piece.len > taken ? in->start + in->piece.len - taken : 0);
+}
+
 static bool output(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len)
 {
 	return pcore_pool_output(cluster_of(l)->ex.pool, run_of(j)->job, (enum pcore_job_stream)stream, data, len);
@@ -106,6 +160,104 @@ static void ended(struct link *l, struct link_job *j, const struct pcore_wire_do
 		name->sent += strlen(*arg) + 1;
 }
 
+/* ---- workers ---- */
+
+static struct cluster_worker *worker_of(struct link *l, uint64_t id)
+{
+	struct cluster *c = cluster_of(l);
+	struct cluster_worker *w;
+
+	PCORE_LIST_FOREACH_SAFE(node, &c->workers) {
+		w = container_of(node, struct cluster_worker, link);
+		if (w->on == l && w->id == id)
+			return w;
+	}
+	w = malloc(sizeof(*w));
+	if (!w)
+		return NULL;
+	*w = (struct cluster_worker){ .on = l, .id = id, .number = ++c->n_workers };
+	pcore_list_init(&w->link);
+	pcore_list_add_tail(&c->workers, &w->link);
+	return w;
+}
+
+static bool errors(struct link *l, uint64_t id, const char *data, size_t len)
+{
+	const struct pcore_worker_spec *spec = cluster_of(l)->spec.worker;
+	const struct cluster_worker *w = spec ? worker_of(l, id) : NULL;
+
+	return !w || len == 0 || spec->errors(spec->ctx, w->number, data, len);
+}
+
+void cluster_forget_workers(struct link *l)
+{
+	struct cluster *c = cluster_of(l);
+
+	PCORE_LIST_FOREACH_SAFE(node, &c->workers) {
+		struct cluster_worker *w = container_of(node, struct cluster_worker, link);
+
+		if (w->on != l)
+			continue;
+		(void)c->spec.worker->errors(c->spec.worker->ctx, w->number, NULL, 0);
+		pcore_list_del(&w->link);
+		free(w);
+	}
+}
+
+void pcore_cluster_resume_errors(struct pcore_executor *ex, unsigned worker)
+{
+	struct cluster *c = container_of(ex, struct cluster, ex);
+
+	PCORE_LIST_FOREACH_SAFE(node, &c->workers) {
+		struct cluster_worker *w = container_of(node, struct cluster_worker, link);
+
+		if (w->number == worker)
+			link_resume_errors(w->on, w->id);
+	}
+}
+
+static void worker(struct link *l, const struct pcore_wire_worker *w)
+{
+	struct cluster *c = cluster_of(l);
+	const struct cluster_run *run = w->job ? cluster_find(c, w->job) : NULL;
+	struct pcore_exit end = { .code = (int)w->code, .status = (int)w->status };
+	struct pcore_worker_news n = {
+		.event = (enum pcore_worker_event)w->event,
+		.slot = (unsigned)w->slot,
+		.pid = (pid_t)w->pid,
+		.node = l->name,
+		.seq = w->seq,
+		.job = run ? run->job : NULL,
+		.exit = w->has & PCORE_WIRE_HAS(PCORE_WIRE_WORKER_CODE) ? &end : NULL,
+	};
+
+	if (w->event == PCORE_WIRE_WORKERS_GONE) {
+		l->dropped -= l->dropped > 0;
+		if (c->host.closing && l->dropped == 0)
+			link_close(l);
+		return;
+	}
+	if (c->spec.worker)
+		c->spec.worker->news(c->spec.worker->ctx, &n);
+}
+
+void cluster_end_workers(struct link *l)
+{
+	if (!l->joined || !l->prepared || !cluster_of(l)->spec.worker)
+		return;
+	link_send(l, PCORE_WIRE_TEMPLATE_DROP, l->numbers, NULL, 0);
+	l->prepared = false;
+	l->dropped++;
+}
+
+/* They read what they were sent, and the end; the node then says that they are gone. */
+void cluster_close_link(struct link *l, bool now)
+{
+	cluster_end_workers(l);
+	if (now || l->dropped == 0)
+		link_close(l);
+}
+
 static int joined(struct link *l)
 {
 	struct cluster *c = cluster_of(l);
@@ -121,6 +273,23 @@ static int joined(struct link *l)
 	return 0;
 }
 
+/* -j is about workers, not about items: nodes get a share of it as they come. */
+static uint32_t cpus(struct link *l, uint32_t offered)
+{
+	const struct cluster *c = cluster_of(l);
+	uint64_t each = c->spec.jobs.request.cpus ? c->spec.jobs.request.cpus : 1, left = c->spec.jobs_max * each;
+
+	if (!c->spec.worker || c->spec.jobs_max == 0)
+		return offered;
+	PCORE_LIST_FOREACH_SAFE(node, (struct pcore_list *)&c->links) {
+		const struct link *other = container_of(node, struct link, link);
+		uint64_t has = other != l && other->joined ? other->cpus : 0;
+
+		left -= has < left ? has : left;
+	}
+	return offered < left ? offered : (uint32_t)left;
+}
+
 static void changed(struct link *l)
 {
 	cluster_count_nodes(cluster_of(l));
@@ -128,6 +297,7 @@ static void changed(struct link *l)
 
 static void gone(struct link *l, const struct pcore_net_error *e)
 {
+	cluster_forget_workers(l);
 	if (!l->host->closing)
 		cluster_tell(cluster_of(l), PCORE_CLUSTER_GONE, l->name, e->why, e->code, NULL);
 }
@@ -161,9 +331,15 @@ const struct link_ops cluster_link_ops = {
 	.assign = assign,
 	.number = number,
 	.started = started,
+	.input = input,
+	.input_again = input_again,
+	.input_over = input_over,
 	.output = output,
+	.errors = errors,
+	.worker = worker,
 	.ended = ended,
 	.joined = joined,
+	.cpus = cpus,
 	.changed = changed,
 	.gone = gone,
 	.unreachable = unreachable,

@@ -32,7 +32,17 @@ struct cluster_run {
 	unsigned slot;
 	bool begun;	 /* it was said to run */
 	bool cancelled;
+	bool fed;	 /* its input has begun, and is not over */
+	int input_error; /* what was to be read cannot be */
 	struct pcore_job_result result; /* when at.ended */
+};
+
+/* A worker that has written to standard error. */
+struct cluster_worker {
+	struct pcore_list link;
+	struct link *on;
+	uint64_t id;
+	unsigned number;
 };
 
 struct cluster {
@@ -40,7 +50,8 @@ struct cluster {
 	struct link_host host;
 	struct pcore_cluster_spec spec;
 	uint64_t client; /* the scheduler's name for us */
-	struct pcore_list links, runs, names;
+	struct pcore_list links, runs, names, workers;
+	unsigned n_workers; /* numbers that were given out */
 	struct cluster_name **numbers; /* as the scheduler calls them */
 	size_t n_numbers;
 	struct pcore_map by_id;
@@ -53,6 +64,7 @@ struct cluster {
 	size_t n_slots;
 	int64_t alone_since; /* no node since then; INT64_MAX: there is one */
 	bool given_up, told_no_node, node_came;
+	bool dry; /* no new job comes */
 };
 
 /* ---- client.c ---- */
@@ -68,7 +80,17 @@ void cluster_tell(struct cluster *c, enum pcore_cluster_event ev, const char *na
 /* It was said to run, or not to any more. */
 void cluster_begun(struct cluster_run *run, bool begun);
 
+void cluster_kill_run(struct cluster_run *run);
+
 /* ---- client_node.c ---- */
+
+/* As the end of the run wants it: with the workers that it has. */
+void cluster_close_link(struct link *l, bool now);
+void cluster_end_workers(struct link *l); /* there are no more items for them */
+void cluster_forget_workers(struct link *l);
+
+/* Nobody reads the input of the attempt any more. */
+void cluster_input_over(struct cluster_run *run);
 
 extern const struct link_ops cluster_link_ops;
 

@@ -5,11 +5,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "libcore/cluster/link.h"
 #include "libcore/cluster/wire_client.h"
 
-enum { RTT_NS = 500 * 1000 };
+enum { RTT_NS = 500 * 1000, CHUNK = 64 * 1024 };
 
 static int64_t now_of(const struct link *l)
 {
@@ -24,7 +25,158 @@ void link_send(struct link *l, enum pcore_wire_type type, uint64_t id, const voi
 		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, body, len);
 }
 
-/* ---- to the node ---- */
+static struct link_job *job_of(struct link *l, uint64_t job, uint32_t attempt)
+{
+	struct link_job *j = l->host->ops->find(l, job);
+
+	return j && j->on == l && j->attempt == attempt ? j : NULL;
+}
+
+/* ---- input ---- */
+
+/* A part of a file, in memory. */
+static int read_range(struct link *l, const struct pcore_piece *p, uint64_t at, size_t n)
+{
+	int r;
+
+	pcore_buf_clear(&l->range);
+	r = pcore_buf_reserve(&l->range, n);
+	while (r == 0 && l->range.len < n) {
+		ssize_t got = pread(p->fd, l->range.data + l->range.len, n - l->range.len, p->offset + (int64_t)(at + l->range.len));
+
+		if (got > 0)
+			l->range.len += (size_t)got;
+		else if (got == 0 || errno != EINTR)
+			r = got < 0 ? -errno : -ESTALE;
+	}
+	return r;
+}
+
+static int send_input(struct link *l, struct link_job *j, size_t n, bool last)
+{
+	struct link_input *in = &j->in;
+	struct pcore_wire_chunk c = { .attempt = j->attempt, .stream = PCORE_WIRE_STDIN, .last = last, .offset = in->sent, .len = n };
+	uint64_t at = in->sent - in->start;
+	int r = n > 0 && !in->piece.data ? read_range(l, &in->piece, at, n) : 0;
+
+	if (r < 0)
+		return r;
+	c.data = n == 0 ? NULL : in->piece.data ? in->piece.data + at : l->range.data;
+	pcore_buf_clear(&l->buf);
+	r = pcore_wire_put_chunk(&l->buf, &c);
+	if (r < 0)
+		return r;
+	link_send(l, PCORE_WIRE_INPUT, j->id, l->buf.data, l->buf.len);
+	in->sent += n;
+	return 0;
+}
+
+/* The next piece, when this one is sent. 1, or as input() says. */
+static int next_piece(struct link *l, struct link_job *j)
+{
+	struct link_input *in = &j->in;
+	int r = 1;
+
+	while (r > 0 && in->sent >= in->start + in->piece.len) {
+		struct pcore_piece p = { .len = 0 };
+
+		if (in->in_turn && in->taken < in->sent)
+			return 0;
+		r = l->host->ops->input(l, j, &p);
+		in->waiting = r == 0;
+		if (r <= 0)
+			return r;
+		in->start += in->piece.len;
+		in->piece = p;
+	}
+	return r;
+}
+
+void link_feed(struct link_job *j)
+{
+	struct link_input *in = &j->in;
+	struct link *l = j->on;
+	int r = 0;
+
+	while (r == 0 && in->open && !in->held && l && l->joined) {
+		uint64_t n;
+
+		r = next_piece(l, j);
+		if (r == -ENODATA) {
+			in->open = false;
+			r = send_input(l, j, 0, true);
+			break;
+		}
+		if (r <= 0)
+			return;
+		n = in->start + in->piece.len - in->sent;
+		n = n < in->limit - in->sent ? n : in->limit - in->sent;
+		if (n == 0)
+			return;
+		r = send_input(l, j, n < CHUNK ? (size_t)n : CHUNK, false);
+	}
+	if (r < 0) {
+		in->open = false;
+		l->host->ops->input_over(l, j, r);
+	}
+}
+
+static void feed_all(struct link *l)
+{
+	struct pcore_list *node;
+
+	while ((node = pcore_list_pop(&l->to_feed)))
+		link_feed(container_of(node, struct link_job, in.link));
+}
+
+/* From the first byte that the node has not got. */
+static void resume_input(struct link *l, struct link_job *j, const struct pcore_wire_adopt *a)
+{
+	struct link_input *in = &j->in;
+
+	if (in->limit == 0 || in->over || a->state == PCORE_WIRE_JOB_DONE)
+		return;
+	if (a->input < in->start) {
+		l->host->ops->input_again(l, j);
+		in->start = 0;
+		in->piece.len = 0;
+	}
+	in->sent = a->input;
+	in->limit = in->limit > in->sent ? in->limit : in->sent;
+	in->open = true;
+	in->held = in->in_turn && a->state != PCORE_WIRE_JOB_RUNNING;
+	pcore_list_del(&in->link);
+	pcore_list_add_tail(&l->to_feed, &in->link);
+}
+
+static void begin_input(struct link *l, struct link_job *j)
+{
+	bool in_turn = j->in.in_turn;
+
+	pcore_list_del(&j->in.link);
+	j->in = (struct link_input){ .open = true, .in_turn = in_turn, .held = in_turn, .limit = PCORE_WIRE_CREDIT };
+	pcore_list_init(&j->in.link);
+	pcore_list_add_tail(&l->to_feed, &j->in.link);
+}
+
+static void hear_credit(struct link *l, const struct pcore_wire_credit *c)
+{
+	struct link_job *j = job_of(l, c->job, c->attempt);
+	struct link_input *in = j ? &j->in : NULL;
+
+	if (!j || c->stream != PCORE_WIRE_STDIN || in->limit == 0)
+		return;
+	in->limit = c->limit > in->limit ? c->limit : in->limit;
+	in->taken = in->limit - PCORE_WIRE_CREDIT;
+	if (c->closed && !in->over) {
+		in->over = true;
+		in->open = false;
+		l->host->ops->input_over(l, j, 0);
+	}
+	link_feed(j);
+}
+
+/* ---- what the scheduler wants ---- */
 
 /* Frames of one type after the other, as the actions come. */
 struct writer {
@@ -61,7 +213,7 @@ static int begin_another(struct writer *w)
 static int put_start(struct writer *w, const struct pcore_sched_batch *b, const struct pcore_sched_action *a)
 {
 	_cleanup_(pcore_buf_done) struct pcore_buf ids = PCORE_BUF_INIT(0);
-	struct pcore_wire_assign m = { .flags = a->ahead ? PCORE_WIRE_AHEAD : 0 };
+	struct pcore_wire_assign m = { .flags = 0 };
 	struct link_job *j = NULL;
 	int r = w->link->host->ops->assign(w->link, a, &j, &m);
 
@@ -70,6 +222,9 @@ static int put_start(struct writer *w, const struct pcore_sched_batch *b, const 
 	r = begin(w, PCORE_WIRE_ASSIGN_N);
 	j->attempt = a->attempt;
 	j->on = w->link;
+	if (m.flags & PCORE_WIRE_STREAM)
+		begin_input(w->link, j);
+	m.flags |= a->ahead ? PCORE_WIRE_AHEAD : 0;
 	j->n_ids = a->n_ids < LINK_IDS ? a->n_ids : LINK_IDS;
 	for (uint16_t i = 0; i < j->n_ids; i++) {
 		j->ids[i] = b->ids[a->ids + i];
@@ -121,6 +276,7 @@ void link_act(struct link *l, const struct pcore_sched_batch *b)
 			r = put_ref(&w, a);
 	}
 	end_frame(&w);
+	feed_all(l);
 	if (r < 0 && l->conn) /* what it was not told it does not claim, and so it is assigned again */
 		pcore_net_abort(l->conn);
 }
@@ -189,6 +345,10 @@ void link_job_forget(struct link_job *j)
 	j->attempt = 0;
 	j->on = NULL;
 	j->ended = false;
+	if (j->in.link.next) /* else it is new */
+		pcore_list_del(&j->in.link);
+	j->in = (struct link_input){ .in_turn = j->in.in_turn };
+	pcore_list_init(&j->in.link);
 	for (int i = 0; i < 2; i++) {
 		j->received[i] = 0;
 		j->granted[i] = PCORE_WIRE_CREDIT;
@@ -219,13 +379,6 @@ void link_job_settle(struct link_job *j)
 
 /* ---- from the node ---- */
 
-static struct link_job *job_of(struct link *l, uint64_t job, uint32_t attempt)
-{
-	struct link_job *j = l->host->ops->find(l, job);
-
-	return j && j->on == l && j->attempt == attempt ? j : NULL;
-}
-
 /* One that can be shown, and stand in a log. */
 static bool is_name(const char *name)
 {
@@ -235,6 +388,23 @@ static bool is_name(const char *name)
 		if ((unsigned char)*name <= ' ' || *name == 127)
 			return false;
 	return true;
+}
+
+static uint32_t cpus_of(struct link *l)
+{
+	const struct link_ops *ops = l->host->ops;
+	uint32_t offered = (uint32_t)(l->node.state == PCORE_WIRE_STOPPED ? 0 : l->node.cpus);
+
+	l->cpus = ops->cpus ? ops->cpus(l, offered) : offered;
+	return l->cpus;
+}
+
+void link_count_cpus(struct link *l)
+{
+	uint32_t before = l->cpus;
+
+	if (l->joined && cpus_of(l) != before)
+		(void)pcore_sched_node_cpus(l->host->sched, now_of(l), l->handle, l->cpus);
 }
 
 static int hear_node(struct link *l, const struct pcore_wire_frame *f)
@@ -262,7 +432,7 @@ static int hear_node(struct link *l, const struct pcore_wire_frame *f)
 	l->node = m;
 	if (!l->joined)
 		return 0;
-	(void)pcore_sched_node_cpus(l->host->sched, now_of(l), l->handle, (uint32_t)(m.state == PCORE_WIRE_STOPPED ? 0 : m.cpus));
+	link_count_cpus(l);
 	(void)pcore_sched_node_drain(
 		l->host->sched, now_of(l), l->handle, m.state == PCORE_WIRE_DRAINING ? PCORE_SCHED_DRAIN : PCORE_SCHED_OPEN);
 	l->host->ops->changed(l);
@@ -314,14 +484,15 @@ static int join(struct link *l)
 	struct pcore_sched_node node = {
 		.name = m->name,
 		.instance = m->instance,
-		.cpus = (uint32_t)(m->state == PCORE_WIRE_STOPPED ? 0 : m->cpus),
+		.cpus = cpus_of(l),
 		.memory = m->memory,
 		.resources = resources,
 		.n_resources = take_resources(m, resources),
 		.labels = labels,
 		.n_labels = take_labels(m, labels, text, sizeof(text)),
-		.ahead_max = (uint32_t)m->prefetch,
-		.rtt_ns = RTT_NS,
+		.ahead_max = h->ahead_max > 0 ? h->ahead_max : (uint32_t)m->prefetch,
+		.rtt_ns = h->ahead_ns > 0 ? h->ahead_ns / 2 : RTT_NS,
+		.eager = h->ahead_ns > 0,
 		.ctx = l,
 	};
 	int r;
@@ -344,6 +515,7 @@ static int join(struct link *l)
 		(void)pcore_net_send(l->conn, PCORE_WIRE_STAY, PCORE_NET_OPTIONAL, 0, NULL, 0);
 	r = h->ops->joined(l);
 	h->ops->changed(l);
+	feed_all(l);
 	return r;
 }
 
@@ -366,10 +538,91 @@ static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 			claim.ids = j->ids;
 			claim.n_ids = j->n_ids;
 			j->on = l;
+			resume_input(l, j, &a);
 		}
 		r = pcore_buf_add(&l->claims, &claim, sizeof(claim));
 	}
 	return r < 0 || in->more ? r : join(l);
+}
+
+/* ---- workers ---- */
+
+struct worker {
+	struct pcore_list link;
+	uint64_t id, received, granted;
+	bool refused;
+};
+
+static struct worker *find_worker(struct link *l, uint64_t id)
+{
+	struct worker *w;
+
+	PCORE_LIST_FOREACH_SAFE(node, &l->workers)
+		if (container_of(node, struct worker, link)->id == id)
+			return container_of(node, struct worker, link);
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	w->id = id;
+	w->granted = PCORE_WIRE_CREDIT;
+	pcore_list_init(&w->link);
+	pcore_list_add_tail(&l->workers, &w->link);
+	return w;
+}
+
+static void credit_worker(struct link *l, struct worker *w)
+{
+	const struct pcore_wire_credit c = { .job = w->id, .stream = PCORE_WIRE_STDERR, .received = w->received, .limit = w->received + PCORE_WIRE_CREDIT };
+	struct writer out = { .link = l };
+
+	if (!l->joined || w->refused || c.limit < w->granted + PCORE_WIRE_CREDIT / 2 || begin(&out, PCORE_WIRE_CREDIT_N) < 0)
+		return;
+	w->granted = c.limit;
+	(void)pcore_wire_add_credit(&out.out, &c);
+	end_frame(&out);
+}
+
+void link_resume_errors(struct link *l, uint64_t id)
+{
+	struct worker *w = find_worker(l, id);
+
+	if (!w)
+		return;
+	w->refused = false;
+	credit_worker(l, w);
+}
+
+static int hear_errors(struct link *l, uint64_t id, const struct pcore_wire_chunk *c)
+{
+	struct worker *w = l->host->ops->errors ? find_worker(l, id) : NULL;
+
+	if (!w)
+		return l->host->ops->errors ? -ENOMEM : -EPROTO;
+	if (c->offset != w->received)
+		return -EPROTO;
+	w->received += c->len;
+	w->refused = !l->host->ops->errors(l, id, c->data, c->len);
+	credit_worker(l, w);
+	return 0;
+}
+
+/* What they are is known by numbers of the connection. */
+static void forget_workers(struct link *l)
+{
+	struct pcore_list *node;
+
+	while ((node = pcore_list_pop(&l->workers)))
+		free(container_of(node, struct worker, link));
+}
+
+static int hear_worker(struct link *l, const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_worker w;
+	int r = pcore_wire_get_worker(f, &w);
+
+	if (r == 0 && l->host->ops->worker)
+		l->host->ops->worker(l, &w);
+	return r;
 }
 
 static int hear_output(struct link *l, const struct pcore_wire_frame *f)
@@ -381,6 +634,8 @@ static int hear_output(struct link *l, const struct pcore_wire_frame *f)
 
 	if (r < 0 || chunk.stream >= PCORE_WIRE_STDIN)
 		return r < 0 ? r : -EPROTO;
+	if (f->id >> 63)
+		return hear_errors(l, f->id, &chunk);
 	j = job_of(l, f->id, chunk.attempt);
 	if (!j)
 		return 0;
@@ -442,6 +697,7 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 	struct pcore_sched *s = l->host->sched;
 	struct pcore_wire_started started;
 	struct pcore_wire_ref ref;
+	struct pcore_wire_credit credit;
 	struct pcore_wire_done done;
 	struct pcore_wire_in in;
 	int r = pcore_wire_open(f, &in);
@@ -456,11 +712,16 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 		struct link_job *j = job_of(l, started.job, started.attempt);
 
 		(void)pcore_sched_started(s, now_of(l), l->handle, started.job, started.attempt);
-		if (j)
-			l->host->ops->started(l, j, &started);
+		if (!j)
+			continue;
+		l->host->ops->started(l, j, &started);
+		j->in.held = false;
+		link_feed(j);
 	}
 	while (f->type == PCORE_WIRE_DONE_N && pcore_wire_next_done(&in, &done))
 		hear_done(l, &done);
+	while (f->type == PCORE_WIRE_CREDIT_N && pcore_wire_next_credit(&in, &credit))
+		hear_credit(l, &credit);
 	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &ref))
 		hear_retracted(l, &ref);
 	l->host->ops->pump(l);
@@ -474,10 +735,13 @@ static int hear(struct link *l, const struct pcore_wire_frame *f)
 		return hear_node(l, f);
 	case PCORE_WIRE_OUTPUT:
 		return hear_output(l, f);
+	case PCORE_WIRE_WORKER:
+		return l->joined ? hear_worker(l, f) : -EPROTO;
 	case PCORE_WIRE_ADOPT_N:
 	case PCORE_WIRE_STARTED_N:
 	case PCORE_WIRE_DONE_N:
 	case PCORE_WIRE_RETRACTED_N:
+	case PCORE_WIRE_CREDIT_N:
 		return l->node_body ? hear_records(l, f) : -EPROTO;
 	case PCORE_WIRE_NODE_NUMBER:
 		return l->host->ops->number ? hear_number(l, f) : -ENOSYS;
@@ -540,6 +804,8 @@ static void lost(struct link *l, const struct pcore_net_error *e)
 
 	if (l->joined) {
 		l->joined = l->prepared = false;
+		l->numbers = l->dropped = 0;
+		forget_workers(l);
 		(void)pcore_sched_node_gone(h->sched, now_of(l), l->handle);
 		l->handle_gone = true;
 		h->ops->gone(l, e);
@@ -623,6 +889,8 @@ struct link *link_new(struct link_host *h)
 	l->host = h;
 	l->retry.done = retry_due;
 	pcore_list_init(&l->link);
+	pcore_list_init(&l->to_feed);
+	pcore_list_init(&l->workers);
 	return l;
 }
 
@@ -643,6 +911,7 @@ void link_free(struct link *l)
 	pcore_list_del(&l->link);
 	pcore_buf_done(&l->claims);
 	pcore_buf_done(&l->buf);
+	pcore_buf_done(&l->range);
 	free(l->node_body);
 	free(l->address);
 	free(l);

@@ -39,11 +39,22 @@ struct link_ops {
 	int (*number)(struct link *l, uint32_t number, const char *name);
 
 	void (*started)(struct link *l, struct link_job *j, const struct pcore_wire_started *s);
+	/* The input of a job that was assigned with STREAM, piece by piece, from the beginning after input_again(): 1 with the next,
+	 * which has to last until then, 0 when there is none now (link_feed() when there is), -ENODATA at its end. */
+	int (*input)(struct link *l, struct link_job *j, struct pcore_piece *ret);
+	void (*input_again)(struct link *l, struct link_job *j);
+	void (*input_over)(struct link *l, struct link_job *j, int error); /* it reads no more, or there is no more to be had of a piece */
 	bool (*output)(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len); /* false: no more until link_resume() */
 	void (*ended)(struct link *l, struct link_job *j, const struct pcore_wire_done *d); /* d is j->done with its texts, which are valid now */
 
+	/* What its workers write to standard error: false: no more until link_resume_errors(); and what becomes of them. Both may be
+	 * NULL where there are none. w's texts and numbers are the node's. */
+	bool (*errors)(struct link *l, uint64_t worker, const char *data, size_t len);
+	void (*worker)(struct link *l, const struct pcore_wire_worker *w);
+
 	/* It is there, and what it has is known. l->name has to be set: 0, -ENOMEM. */
 	int (*joined)(struct link *l);
+	uint32_t (*cpus)(struct link *l, uint32_t offered); /* how many of them to count on; NULL: all */
 	void (*changed)(struct link *l); /* what it said of itself, or that it is not there any more */
 	void (*gone)(struct link *l, const struct pcore_net_error *e); /* it had joined */
 	void (*unreachable)(struct link *l, const struct pcore_net_error *e); /* and is tried again */
@@ -60,6 +71,8 @@ struct link_host {
 	struct pcore_sched *sched;
 	bool closing; /* nothing is connected to again */
 	bool stays;   /* it is started again as the same, and has its jobs then */
+	uint32_t ahead_max; /* jobs that a node is sent ahead, if not as it says; and within which time they end */
+	int64_t ahead_ns;
 };
 
 struct link {
@@ -77,14 +90,34 @@ struct link {
 	bool lasts;		/* what it has survives its process */
 	char *node_body;	/* what it said of itself */
 	struct pcore_wire_node node;
+	uint32_t cpus;	  /* that the scheduler counts on */
 	const char *name; /* NULL: not known yet; the host's */
 	uint64_t handle;	/* the scheduler's */
 	struct pcore_buf claims; /* of struct pcore_sched_claim */
 	struct pcore_buf buf;	/* frames to be sent */
+	struct pcore_buf range;	/* a part of a file that is to be sent */
+	struct pcore_list workers; /* that have written to standard error */
+	struct pcore_list to_feed; /* jobs with input that were just assigned, or adopted */
 	uint64_t jobs;
 	int64_t job_ns;
-	bool prepared; /* the host's: false when it joins */
+	/* The host's: what the node has been sent, false and 0 when it joins. */
+	bool prepared;
+	uint32_t numbers; /* of templates, that were given out */
+	unsigned dropped; /* templates whose workers are waited for */
 	void *owner;   /* the host's */
+};
+
+/* The input of an attempt. */
+struct link_input {
+	bool open, over;    /* over: the job reads no more */
+	bool waiting;	    /* for another piece */
+	bool in_turn;	    /* the host's: nothing is sent before the job runs, and no piece before the one before was taken */
+	bool held;	    /* it does not run yet */
+	struct pcore_piece piece;
+	uint64_t start;	      /* of the piece, in the stream */
+	uint64_t sent, limit; /* up to limit may be sent */
+	uint64_t taken;	      /* by the job, as far as was said */
+	struct pcore_list link; /* in to_feed */
 };
 
 /* The attempt of a job that is under way. */
@@ -95,12 +128,13 @@ struct link_job {
 	uint16_t ids[LINK_IDS];
 	uint16_t n_ids;
 	uint64_t received[2], granted[2];
+	struct link_input in;
 	bool refused[2]; /* there is no room for it: no more credit until link_resume() */
 	bool ended;	 /* done is filled in; all of the output may not be here yet */
 	struct pcore_wire_done done; /* without step and subject */
 };
 
-/* Its attempt is no more. */
+/* Its attempt is no more; before its end, and for a new one, zeroed. */
 void link_job_forget(struct link_job *j);
 
 /* All that it has written is here: tell the scheduler of its end, once. */
@@ -109,10 +143,16 @@ void link_job_settle(struct link_job *j);
 /* It was successful, as far as its node can say. */
 bool link_job_succeeded(const struct link_job *j);
 
+/* There is a piece of its input. */
+void link_feed(struct link_job *j);
+
 /* Let its node send more of what it writes; resume: also of what was refused. */
 void link_credit(struct link_job *j);
 void link_resume(struct link_job *j);
 void link_signal(struct link_job *j, int sig);
+
+void link_count_cpus(struct link *l); /* anew */
+void link_resume_errors(struct link *l, uint64_t worker);
 
 /* Not yet connected; in no list. */
 struct link *link_new(struct link_host *h);

@@ -61,7 +61,7 @@ static void started(void *ctx, struct pcore_job *job)
 	node_session_tell_started(j);
 }
 
-static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
+bool node_job_output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
 {
 	struct node_job *j = container_of(job, struct node_job, job);
 	struct node_output *o = &j->out[stream];
@@ -79,7 +79,7 @@ static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream strea
 		return true;
 	if (pcore_buf_add(&o->buf, data, room) < 0) { /* then it is lost, and the job with it */
 		(void)pcore_err_set(&job->result.error, -ENOMEM, PCORE_STEP_READ, "");
-		pcore_pool_end(j->session->node->pool, job);
+		node_cancel(j, PCORE_WIRE_END_IT, 0);
 		return true;
 	}
 	j->session->held += room;
@@ -105,16 +105,17 @@ static void exited(void *ctx, struct pcore_job *job)
 	j->exited = true;
 	n->n_running--;
 	n->cpus_used -= cpus_of(j);
+	node_workers_kick(n);
 }
 
-static void done(void *ctx, struct pcore_job *job)
+void node_job_over(struct node_job *j)
 {
-	struct pcore_node *n = ctx;
-	struct node_job *j = container_of(job, struct node_job, job);
+	struct pcore_node *n = j->session->node;
+	struct pcore_job *job = &j->job;
 	const struct rusage *u = &job->result.exit.usage;
 
-	if (!j->exited)
-		exited(n, job);
+	if (job->state == PCORE_JOB_NEW) /* it was to end before it began */
+		job->result.cancelled = true;
 	if (job->state == PCORE_JOB_DONE && pcore_job_succeeded(job))
 		n->succeeded++;
 	else
@@ -124,8 +125,18 @@ static void done(void *ctx, struct pcore_job *job)
 	node_dir_remove(j);
 	j->state = NODE_DONE;
 	node_session_tell_done(j);
-	pcore_pool_kick(n->pool);
 	node_check_idle(n);
+}
+
+static void done(void *ctx, struct pcore_job *job)
+{
+	struct pcore_node *n = ctx;
+	struct node_job *j = container_of(job, struct node_job, job);
+
+	if (!j->exited)
+		exited(n, job);
+	pcore_pool_kick(n->pool);
+	node_job_over(j);
 }
 
 static void limited(void *ctx, unsigned jobs, int error)
@@ -165,6 +176,8 @@ bool node_retract(struct node_job *j)
 		return false;
 
 	pcore_list_del(&j->link);
+	if (j->workers)
+		node_workers_forget(j);
 	j->session->node->n_queued--;
 	return true;
 }
@@ -180,6 +193,10 @@ void node_cancel(struct node_job *j, enum pcore_wire_how how, int sig)
 		node_result(j);
 		j->state = NODE_DONE;
 		node_session_tell_done(j);
+		return;
+	}
+	if (j->workers) {
+		node_workers_cancel(j, how, sig);
 		return;
 	}
 	switch (how) {
@@ -269,6 +286,7 @@ int pcore_node_control(struct pcore_node *n, enum pcore_wire_control_what what, 
 		return 0;
 	}
 	pcore_pool_kick(n->pool);
+	node_workers_resize(n);
 	announce(n);
 	return 0;
 }
@@ -313,7 +331,7 @@ int pcore_node_status(struct pcore_node *n, struct pcore_wire_status *ret, struc
 		.cpus_here = (uint64_t)cpus_here(n),
 		.memory = n->spec.memory,
 		.queued = n->n_queued,
-		.running = n->n_running,
+		.running = n->n_running + node_workers_busy(n),
 		.succeeded = n->succeeded,
 		.failed = n->failed,
 		.cpu_ns = n->cpu_ns,
@@ -339,7 +357,7 @@ static int make_pool(struct pcore_node *n, struct pcore_err *err)
 	static const struct pcore_pool_owner owner = {
 		.next = next,
 		.started = started,
-		.output = output,
+		.output = node_job_output,
 		.again = again,
 		.exited = exited,
 		.done = done,
@@ -350,6 +368,8 @@ static int make_pool(struct pcore_node *n, struct pcore_err *err)
 		.keeper = n->keeper,
 		.times = { .timeout = INT64_MAX, .kill_after = NS_PER_S, .linger = INT64_MAX, .signal = SIGTERM },
 		.describe = node_describe,
+		.input = node_input,
+		.input_over = node_input_over,
 		.ctx = n,
 	};
 	struct pcore_pool_spec spec = { .jobs = n->cpus > 0 ? n->cpus : 1, .lingering = 1024, .shares_fds = true };
@@ -393,6 +413,7 @@ int pcore_node_new(struct pcore_node **ret, struct pcore_loop *lp, const struct 
 	pcore_list_init(&n->sessions);
 	pcore_list_init(&n->dials);
 	pcore_list_init(&n->queue);
+	pcore_list_init(&n->workers);
 	r = getrandom(&n->instance, sizeof(n->instance), 0) < 0 ? pcore_err_set(err, -errno, PCORE_STEP_OPEN, "random numbers") : 0;
 	if (r == 0 && spec->workdir)
 		r = open_workdir(n, err);
@@ -415,6 +436,7 @@ void pcore_node_free(struct pcore_node *n)
 
 	assert(pcore_list_empty(&n->sessions));
 	assert(pcore_list_empty(&n->queue));
+	assert(pcore_list_empty(&n->workers));
 	assert(!pcore_op_live(&n->trash_op));
 
 	node_dials_free(n);

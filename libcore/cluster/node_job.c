@@ -65,6 +65,7 @@ int node_template_new(struct node_template **ret, struct node_session *s, const 
 	if (!t)
 		return -ENOMEM;
 
+	pcore_list_init(&t->workers);
 	t->id = f->id;
 	r = pcore_template_read(&t->t, f);
 	if (r == 0)
@@ -265,6 +266,7 @@ void node_result(struct node_job *j)
 	d->attempt = j->attempt;
 	d->slot = j->job.slot;
 	d->flags |= cut;
+	d->input = j->in.taken;
 	for (int i = 0; i < 2; i++) {
 		d->bytes[i] = j->out[i].total;
 		d->sent[i] = j->out[i].first + j->out[i].buf.len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * node_private.h - what the parts of a node share: node.c (what runs, and when), node_session.c (what it hears, and from whom),
- * node_say.c (what it says), node_job.c (how a job is run).
+ * node_say.c (what it says), node_job.c (how a job is run), node_input.c (what it reads), node_workers.c (those that stay).
  */
 #ifndef PCORE_CLUSTER_NODE_PRIVATE_H
 #define PCORE_CLUSTER_NODE_PRIVATE_H
@@ -46,7 +46,9 @@ struct node_template {
 	struct node_env *env;
 	size_t size; /* that the session is charged with */
 	unsigned jobs; /* that use it */
+	struct pcore_list workers; /* of struct node_workers */
 	bool dropped;
+	bool tell_end; /* the scheduler waits for the end of its workers */
 };
 
 enum node_job_state { NODE_QUEUED, NODE_RUNNING, NODE_DONE };
@@ -56,6 +58,20 @@ struct node_output {
 	uint64_t first;	      /* all before was taken */
 	uint64_t sent, limit, total;
 	bool closed; /* nobody wants the rest */
+};
+
+struct node_piece;
+
+struct node_input {
+	struct node_piece *first, *end; /* that the job has not taken */
+	uint64_t received, taken;	/* bytes */
+	uint64_t granted;
+	uint64_t left;	  /* bytes that may come beyond what there is credit for, and are dropped */
+	bool wanted;	  /* it has a pipe */
+	bool last;	  /* no more than received will come */
+	bool over;	  /* nobody reads any more */
+	bool feeding;	  /* the first piece is being written */
+	struct pcore_list to_credit; /* in the session's until told */
 };
 
 struct node_job {
@@ -69,13 +85,16 @@ struct node_job {
 	struct pcore_list busy;	    /* in the session's busy while there is output to send */
 	struct node_session *session;
 	struct node_template *template;
+	struct node_workers *workers; /* its executor, if it is an item */
 	uint64_t id;
 	uint32_t attempt;
 	enum node_job_state state;
 	bool asked, exited; /* asked: the pool has it */
+	bool told_started;  /* an item */
 	size_t size; /* that the session is charged with */
 	struct pcore_wire_assign as; /* as it was assigned */
 	char *record; /* its args, input and ids */
+	struct node_input in;
 	struct node_output out[2];
 	char dir[48]; /* in the workdir; "" none */
 	struct pcore_wire_done done;
@@ -97,7 +116,7 @@ struct node_session {
 	size_t bodies; /* bytes of templates, environments and jobs */
 	size_t held; /* bytes of outputs */
 	struct pcore_map jobs, templates, envs;
-	struct pcore_list started, to_tell, busy; /* of struct node_job */
+	struct pcore_list started, to_tell, busy, to_credit; /* of struct node_job */
 	struct pcore_buf buf;
 };
 
@@ -109,6 +128,8 @@ struct pcore_node {
 	struct pcore_pool *pool;
 	struct pcore_list sessions, dials;
 	struct pcore_list queue; /* of struct node_job */
+	struct pcore_list workers;
+	uint64_t workers_serial;
 	uint64_t n_queued, n_running, succeeded, failed;
 	unsigned cpus, cpus_used;
 	bool stopped, draining, down, told_idle;
@@ -141,6 +162,28 @@ bool node_retract(struct node_job *j);
 void node_trash(struct pcore_node *n, const char *name);
 void node_check_idle(struct pcore_node *n);
 
+/* What a job writes, and its end, whatever its pool is. */
+bool node_job_output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len);
+void node_job_over(struct node_job *j);
+
+/* ---- node_workers.c ---- */
+
+int node_workers_enqueue(struct node_job *j); /* 0, -ENOMEM */
+void node_workers_forget(struct node_job *j); /* it is over, or taken back */
+void node_workers_cancel(struct node_job *j, enum pcore_wire_how how, int sig);
+void node_workers_resume(struct node_job *j); /* its answer is read again */
+void node_workers_end(struct node_session *s, enum pcore_wire_how how); /* those of a session */
+bool node_workers_of(const struct node_session *s); /* are there any? */
+void node_workers_kick(struct pcore_node *n);	 /* CPUs have become free */
+void node_workers_resize(struct pcore_node *n); /* it was stopped, started, or has other CPUs */
+unsigned node_workers_busy(const struct pcore_node *n);
+void node_workers_look(struct node_template *t);   /* it is dropped: they may end */
+void node_workers_unname(struct node_session *s);  /* nothing can be said of them any more */
+void node_workers_tell_started(struct node_session *s);
+int node_workers_say(struct node_session *s);
+void node_workers_credit(struct node_session *s, struct node_template *t, unsigned slot, const struct pcore_wire_credit *c);
+void node_workers_each_queued(struct node_session *s, void (*each)(void *ctx, struct node_job *j), void *ctx);
+
 /* ---- node_dial.c ---- */
 
 struct node_dial;
@@ -160,6 +203,8 @@ void node_session_give_back(struct node_session *s); /* what has not begun */
 void node_say_soon(struct node_session *s); /* what is noted, with this turn of the loop: node_say_flush() */
 void node_say_flush(struct pcore_op *op, int res);
 void node_say_body(struct node_session *s, enum pcore_wire_type type, uint64_t id); /* what is in buf, now */
+int node_say_stream(struct node_session *s, uint64_t id, uint32_t attempt, enum pcore_wire_stream stream, struct node_output *o);
+void node_say_worker(struct node_session *s, const struct pcore_wire_worker *w);
 void node_say_answer(struct node_session *s, uint64_t id, int status, const char *text);
 
 /* Each 0, -ENOMEM, or as the wire's. The first two fill buf; ADOPT_N is sent as well. */
@@ -177,6 +222,20 @@ void node_session_end(struct node_session *s, enum pcore_wire_how how); /* its j
 int node_session_list(struct node_session *s, struct pcore_buf *jobs, size_t *n); /* the jobs that run: 0, -ENOMEM */
 void node_session_settle(struct node_session *s); /* free it if it is over */
 void node_job_free(struct node_job *j);
+void node_template_settle(struct node_template *t, struct node_session *s); /* free it if it is dropped and nothing uses it */
+void node_output_take(struct node_session *s, struct node_output *o, uint64_t received, bool closed); /* all before received is forgotten */
+
+/* ---- node_input.c ---- */
+
+/* What was assigned with the job: 0, -ENOMEM, -ENOBUFS. */
+int node_input_begin(struct node_job *j, const struct pcore_wire_assign *a);
+void node_input_done(struct node_job *j);
+int node_input_hear(struct node_job *j, const struct pcore_wire_chunk *c); /* more: 0, -EPROTO, -ENOMEM, -ENOBUFS */
+void node_input_again(struct node_job *j); /* after a reconnect: what may be sent */
+
+/* As struct pcore_local_spec has them. */
+int node_input(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
+void node_input_over(void *ctx, struct pcore_job *job, uint64_t left);
 
 /* ---- node_job.c ---- */
 

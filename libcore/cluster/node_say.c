@@ -14,7 +14,7 @@ enum { CHUNK = 64 * 1024 };
 
 void node_say_soon(struct node_session *s)
 {
-	if (s->conn && !pcore_op_live(&s->flush))
+	if (!pcore_op_live(&s->flush))
 		(void)pcore_op_timer(s->node->loop, &s->flush, PCORE_CLOCK_MONOTONIC, 0);
 }
 
@@ -96,18 +96,55 @@ static int say_done(struct node_session *s)
 	return r;
 }
 
-/* What a job has written, as far as its credit goes. */
-static int say_output(struct node_session *s, struct node_job *j, enum pcore_wire_stream stream)
+static int add_credit(struct node_session *s, struct pcore_wire_out *o, const struct pcore_wire_credit *c)
 {
-	struct node_output *o = &j->out[stream];
+	int r = pcore_wire_add_credit(o, c);
+
+	if (r != -EMSGSIZE)
+		return r;
+	(void)pcore_wire_end(o, false);
+	node_say_body(s, PCORE_WIRE_CREDIT_N, 0);
+	r = node_say_begin(s, o, PCORE_WIRE_CREDIT_N);
+	return r < 0 ? r : pcore_wire_add_credit(o, c);
+}
+
+/* What jobs have taken of their input, and whether they read on. */
+static int say_credits(struct node_session *s)
+{
+	struct pcore_wire_out o;
+	struct pcore_list *node;
+	int r;
+
+	if (pcore_list_empty(&s->to_credit))
+		return 0;
+	r = node_say_begin(s, &o, PCORE_WIRE_CREDIT_N);
+	while (r == 0 && (node = pcore_list_pop(&s->to_credit))) {
+		const struct node_job *j = container_of(node, struct node_job, in.to_credit);
+		const struct pcore_wire_credit c = {
+			.job = j->id,
+			.attempt = j->attempt,
+			.stream = PCORE_WIRE_STDIN,
+			.closed = j->in.over,
+			.received = j->in.received,
+			.limit = j->in.granted > j->in.received ? j->in.granted : j->in.received,
+		};
+
+		r = add_credit(s, &o, &c);
+	}
+	if (r == 0 && pcore_wire_end(&o, false) > 0)
+		node_say_body(s, PCORE_WIRE_CREDIT_N, 0);
+	return r;
+}
+
+/* A stream, as far as its credit goes and the connection takes it. */
+int node_say_stream(struct node_session *s, uint64_t id, uint32_t attempt, enum pcore_wire_stream stream, struct node_output *o)
+{
 	uint64_t end = o->first + o->buf.len;
 
-	if (o->closed)
-		return 0;
 	end = end < o->limit ? end : o->limit;
-	while (o->sent < end) {
+	while (!o->closed && !s->full && o->sent < end) {
 		struct pcore_wire_chunk c = {
-			.attempt = j->attempt,
+			.attempt = attempt,
 			.stream = stream,
 			.offset = o->sent,
 			.data = o->buf.data + (o->sent - o->first),
@@ -115,19 +152,26 @@ static int say_output(struct node_session *s, struct node_job *j, enum pcore_wir
 		};
 		int r;
 
-		if (s->full) { /* room() goes on */
-			if (pcore_list_empty(&j->busy))
-				pcore_list_add_tail(&s->busy, &j->busy);
-			return 0;
-		}
 		pcore_buf_clear(&s->buf);
 		r = pcore_wire_put_chunk(&s->buf, &c);
 		if (r < 0)
 			return r;
-		node_say_body(s, PCORE_WIRE_OUTPUT, j->id);
+		node_say_body(s, PCORE_WIRE_OUTPUT, id);
 		o->sent += c.len;
 	}
 	return 0;
+}
+
+/* What a job has written; room() goes on. */
+static int say_outputs(struct node_session *s, struct node_job *j)
+{
+	int r = 0;
+
+	for (int i = 0; i < 2 && r == 0; i++)
+		r = node_say_stream(s, j->id, j->attempt, (enum pcore_wire_stream)i, &j->out[i]);
+	if (s->full && pcore_list_empty(&j->busy))
+		pcore_list_add_tail(&s->busy, &j->busy);
+	return r;
 }
 
 void node_say_flush(struct pcore_op *op, int res)
@@ -138,19 +182,21 @@ void node_say_flush(struct pcore_op *op, int res)
 
 	(void)res;
 	if (!s->conn) {
+		(void)node_workers_say(s);
 		node_session_settle(s);
 		return;
 	}
+	node_workers_tell_started(s);
 	r = say_started(s);
+	if (r == 0)
+		r = say_credits(s);
 	while (r == 0 && !s->full && (node = pcore_list_pop(&s->busy))) {
-		struct node_job *j = container_of(node, struct node_job, busy);
-
-		r = say_output(s, j, PCORE_WIRE_STDOUT);
-		if (r == 0)
-			r = say_output(s, j, PCORE_WIRE_STDERR);
+		r = say_outputs(s, container_of(node, struct node_job, busy));
 	}
 	if (r == 0)
 		r = say_done(s);
+	if (r == 0)
+		r = node_workers_say(s);
 	if (r < 0) /* memory is short: what was not said is said after a reconnect */
 		pcore_net_abort(s->conn);
 }
@@ -238,27 +284,40 @@ int node_add_retracted(struct node_session *s, struct pcore_wire_out *o, const s
 	return r < 0 ? r : pcore_wire_add_ref(o, ref);
 }
 
+struct back {
+	struct pcore_wire_out out;
+	int r;
+};
+
+static void give_back(void *ctx, struct node_job *j)
+{
+	const struct pcore_wire_ref told = { .job = j->id, .attempt = j->attempt, .how = 1 };
+	struct back *b = ctx;
+
+	if (b->r < 0 || !node_retract(j))
+		return;
+	b->r = node_add_retracted(j->session, &b->out, &told);
+	node_job_free(j);
+}
+
 /* While there is no connection the jobs stay where they are, and are given back when there is one. */
 void node_session_give_back(struct node_session *s)
 {
-	struct pcore_wire_out o;
-	int r;
+	struct back b = { .r = 0 };
 
 	if (!s->conn || s->over)
 		return;
-	r = node_say_begin(s, &o, PCORE_WIRE_RETRACTED_N);
+	b.r = node_say_begin(s, &b.out, PCORE_WIRE_RETRACTED_N);
 	PCORE_LIST_FOREACH_SAFE(node, &s->node->queue) {
 		struct node_job *j = container_of(node, struct node_job, link);
-		const struct pcore_wire_ref told = { .job = j->id, .attempt = j->attempt, .how = 1 };
 
-		if (r < 0 || j->session != s || !node_retract(j))
-			continue;
-		r = node_add_retracted(s, &o, &told);
-		node_job_free(j);
+		if (j->session == s)
+			give_back(&b, j);
 	}
-	if (r < 0)
+	node_workers_each_queued(s, give_back, &b);
+	if (b.r < 0)
 		pcore_net_abort(s->conn);
-	else if (pcore_wire_end(&o, false) > 0)
+	else if (pcore_wire_end(&b.out, false) > 0)
 		node_say_body(s, PCORE_WIRE_RETRACTED_N, 0);
 }
 
@@ -278,6 +337,7 @@ int node_put_adopt(struct node_session *s)
 					: j->state == NODE_RUNNING ? PCORE_WIRE_JOB_RUNNING : PCORE_WIRE_JOB_DONE,
 				.kept = { j->out[0].first, j->out[1].first },
 				.bytes = { j->out[0].total, j->out[1].total },
+				.input = j->in.received,
 				.ids = j->as.ids,
 			};
 
@@ -296,6 +356,13 @@ int node_put_adopt(struct node_session *s)
 		node_say_body(s, PCORE_WIRE_ADOPT_N, 0);
 	}
 	return r;
+}
+
+void node_say_worker(struct node_session *s, const struct pcore_wire_worker *w)
+{
+	pcore_buf_clear(&s->buf);
+	if (s->conn && pcore_wire_put_worker(&s->buf, w) == 0)
+		node_say_body(s, PCORE_WIRE_WORKER, 0);
 }
 
 void node_say_answer(struct node_session *s, uint64_t id, int status, const char *text)

@@ -36,7 +36,7 @@ static struct node_template *find_template(const struct node_session *s, uint64_
 /* ---- hearing ---- */
 
 /* All before received has arrived: it is forgotten. */
-static void take(struct node_job *j, struct node_output *o, uint64_t received, bool closed)
+void node_output_take(struct node_session *s, struct node_output *o, uint64_t received, bool closed)
 {
 	size_t before = o->buf.len;
 
@@ -48,7 +48,16 @@ static void take(struct node_job *j, struct node_output *o, uint64_t received, b
 		o->first = received;
 		o->sent = o->sent > received ? o->sent : received; /* it may have come by a connection before this one */
 	}
-	j->session->held -= before - o->buf.len;
+	s->held -= before - o->buf.len;
+}
+
+/* What it writes is read again. */
+static void resume(struct node_job *j)
+{
+	if (j->workers)
+		node_workers_resume(j);
+	else
+		pcore_pool_resume(j->session->node->pool, &j->job);
 }
 
 /* A pipe that was left alone is read again. That is said for both outputs at a time. */
@@ -57,7 +66,15 @@ static void read_on(struct node_job *j, const struct node_output *o)
 	const struct node_output *other = &j->out[o == &j->out[0]];
 
 	if (j->state == NODE_RUNNING && o->buf.len < NODE_HELD && other->buf.len < NODE_HELD_MAX)
-		pcore_pool_resume(j->session->node->pool, &j->job);
+		resume(j);
+}
+
+static void credit_worker(struct node_session *s, const struct pcore_wire_credit *c)
+{
+	struct node_template *t = find_template(s, c->job << 1 >> 17);
+
+	if (t)
+		node_workers_credit(s, t, (unsigned)(c->job & UINT16_MAX), c);
 }
 
 static int hear_credits(struct node_session *s, struct pcore_wire_in *in)
@@ -69,18 +86,22 @@ static int hear_credits(struct node_session *s, struct pcore_wire_in *in)
 		struct node_job *j = find_job(s, c.job, c.attempt);
 		struct node_output *o;
 
+		if (c.job >> 63 && c.stream == PCORE_WIRE_STDERR)
+			credit_worker(s, &c);
 		if (!j || c.stream >= PCORE_WIRE_STDIN)
 			continue;
 		o = &j->out[c.stream];
 		if (!o->closed && c.received > o->first + o->buf.len)
 			return -EPROTO;
-		take(j, o, c.received, c.closed || o->closed);
+		node_output_take(s, o, c.received, c.closed || o->closed);
 		o->limit = c.limit > o->limit ? c.limit : o->limit;
 		node_session_output(j);
 		read_on(j, o);
 	}
-	if (was_full && s->held < NODE_BYTES_MAX)
+	if (was_full && s->held < NODE_BYTES_MAX) {
 		pcore_pool_kick(s->node->pool);
+		node_workers_kick(s->node);
+	}
 	return 0;
 }
 
@@ -96,15 +117,16 @@ static const char *keep(struct node_job *j, size_t *at, const char *data, size_t
 
 static int copy_record(struct node_job *j, const struct pcore_wire_assign *a)
 {
-	size_t at = 0;
+	size_t at = 0, item = j->template->t.spec.worker ? a->input.len : 0; /* other input is not needed any longer than until it was read */
 
-	j->record = malloc(a->args.len + a->ids.len + a->input.len + 1);
+	j->record = malloc(a->args.len + a->ids.len + item + 1);
 	if (!j->record)
 		return -ENOMEM;
 
 	j->as.args.data = keep(j, &at, a->args.data, a->args.len);
 	j->as.ids.data = keep(j, &at, a->ids.data, a->ids.len);
-	j->as.input.data = keep(j, &at, a->input.data, a->input.len);
+	j->as.input.data = keep(j, &at, a->input.data, item);
+	j->as.input.len = item;
 	return 0;
 }
 
@@ -112,13 +134,11 @@ static int assign(struct node_session *s, const struct pcore_wire_assign *a)
 {
 	struct node_template *t = find_template(s, a->template);
 	struct node_job *j;
-	size_t size = sizeof(*j) + a->args.len + a->ids.len + a->input.len;
+	size_t size = sizeof(*j) + a->args.len + a->ids.len + (t && t->t.spec.worker ? a->input.len : 0);
 	int r;
 
-	if (!t)
+	if (!t || (t->t.spec.worker && a->flags & PCORE_WIRE_STREAM))
 		return -EPROTO;
-	if (find_job(s, a->job, a->attempt)) /* said twice */
-		return 0;
 	if (s->jobs.len >= NODE_JOBS_MAX || size > NODE_BODIES_MAX - s->bodies)
 		return -ENOBUFS;
 	j = calloc(1, sizeof(*j));
@@ -139,20 +159,28 @@ static int assign(struct node_session *s, const struct pcore_wire_assign *a)
 	pcore_list_init(&j->started);
 	pcore_list_init(&j->busy);
 	pcore_list_init(&j->job.link);
+	pcore_list_init(&j->in.to_credit);
 	j->job.times = &t->t.spec.times;
 	j->job.timeout = a->timeout;
 	r = copy_record(j, a);
+	if (r == 0 && !t->t.spec.worker)
+		r = node_input_begin(j, a);
 	if (r == 0)
 		r = pcore_map_insert(&s->jobs, &j->node, &j->key, sizeof(j->key));
 	if (r < 0) {
+		node_input_done(j);
 		free(j->record);
 		free(j);
-		return r;
+		return r == -EEXIST ? 0 : r; /* said twice */
 	}
 	t->jobs++;
 	s->bodies += size;
-	node_enqueue(j);
-	return 0;
+	r = t->t.spec.worker ? node_workers_enqueue(j) : 0;
+	if (r < 0)
+		node_job_free(j);
+	else if (!t->t.spec.worker)
+		node_enqueue(j);
+	return r;
 }
 
 static int hear_assign(struct node_session *s, struct pcore_wire_in *in)
@@ -220,12 +248,19 @@ static void drop_env(struct node_env *e, struct node_session *s)
 	node_env_free(e);
 }
 
-static void drop_template(struct node_template *t, struct node_session *s)
+void node_template_settle(struct node_template *t, struct node_session *s)
 {
 	struct node_env *e = t->env;
 
-	if (!t->dropped || t->jobs > 0)
+	const struct pcore_wire_worker gone = { .template = t->id, .event = PCORE_WIRE_WORKERS_GONE };
+
+	if (!t->dropped)
 		return;
+	node_workers_look(t);
+	if (t->jobs > 0 || !pcore_list_empty(&t->workers))
+		return;
+	if (t->tell_end)
+		node_say_worker(s, &gone);
 	s->bodies -= t->size;
 	node_template_free(t);
 	e->templates--;
@@ -244,7 +279,7 @@ static void forget_template(struct node_session *s, struct node_template *t)
 {
 	pcore_map_remove(&s->templates, &t->node);
 	t->dropped = true;
-	drop_template(t, s);
+	node_template_settle(t, s);
 }
 
 /* The first node of a map, to empty it. */
@@ -260,6 +295,7 @@ static void forget_numbers(struct node_session *s)
 {
 	struct pcore_map_node *node;
 
+	node_workers_unname(s);
 	while ((node = any(&s->templates)))
 		forget_template(s, container_of(node, struct node_template, node));
 	while ((node = any(&s->envs)))
@@ -326,10 +362,12 @@ static int hear_drop(struct node_session *s, const struct pcore_wire_frame *f)
 
 	if (pcore_wire_get_nothing(f) < 0 || (!e && !t))
 		return -EPROTO;
-	if (e)
+	if (e) {
 		forget_env(s, e);
-	else
+	} else {
+		t->tell_end = t->t.spec.worker != NULL;
 		forget_template(s, t);
+	}
 	return 0;
 }
 
@@ -360,6 +398,18 @@ static int hear_admin(struct node_session *s, const struct pcore_wire_frame *f)
 	if (c.what != PCORE_WIRE_QUIT)
 		node_say_answer(s, f->id, r < 0 ? 125 : 0, r == -EINVAL ? "it cannot offer so many CPUs" : r < 0 ? strerror(-r) : NULL);
 	return 0;
+}
+
+static int hear_input(struct node_session *s, const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_chunk c;
+	struct node_job *j;
+	int r = pcore_wire_get_chunk(f, &c);
+
+	if (r < 0)
+		return r;
+	j = find_job(s, f->id, c.attempt);
+	return j ? node_input_hear(j, &c) : 0; /* it may have been acknowledged, or cancelled, meanwhile */
 }
 
 static int hear_drain(struct node_session *s, const struct pcore_wire_frame *f)
@@ -394,6 +444,8 @@ static int hear(struct node_session *s, const struct pcore_wire_frame *f)
 	case PCORE_WIRE_STAY:
 		s->stays = true;
 		return pcore_wire_get_nothing(f);
+	case PCORE_WIRE_INPUT:
+		return hear_input(s, f);
 	case PCORE_WIRE_SHUTDOWN: {
 		struct pcore_wire_shutdown m;
 		int r = pcore_wire_get_shutdown(f, &m);
@@ -444,6 +496,7 @@ void node_job_free(struct node_job *j)
 	pcore_list_del(&j->link);
 	pcore_list_del(&j->started);
 	pcore_list_del(&j->busy);
+	node_input_done(j);
 	pcore_map_remove(&s->jobs, &j->node);
 	s->bodies -= j->size;
 	s->held -= j->out[0].buf.len + j->out[1].buf.len;
@@ -452,14 +505,14 @@ void node_job_free(struct node_job *j)
 	free(j->record);
 	free(j);
 	t->jobs--;
-	drop_template(t, s);
+	node_template_settle(t, s);
 }
 
 void node_session_settle(struct node_session *s)
 {
 	struct pcore_node *n = s->node;
 
-	if (!s->over || s->ending || s->conn || s->jobs.len > 0 || pcore_op_live(&s->flush) || pcore_op_live(&s->grace))
+	if (!s->over || s->ending || s->conn || s->jobs.len > 0 || node_workers_of(s) || pcore_op_live(&s->flush) || pcore_op_live(&s->grace))
 		return;
 
 	forget_numbers(s);
@@ -490,14 +543,15 @@ void node_session_end(struct node_session *s, enum pcore_wire_how how)
 				continue;
 			}
 			if (j->state == NODE_RUNNING) { /* nobody takes the rest of its outputs */
-				take(j, &j->out[0], 0, true);
-				take(j, &j->out[1], 0, true);
-				pcore_pool_resume(s->node->pool, &j->job);
+				node_output_take(s, &j->out[0], 0, true);
+				node_output_take(s, &j->out[1], 0, true);
+				resume(j);
 			}
 			if (find_job(s, id, attempt))
 				node_cancel(j, how, 0);
 		}
 	}
+	node_workers_end(s, how);
 	s->ending = false;
 	if (s->conn)
 		pcore_net_close(s->conn);
@@ -626,6 +680,7 @@ static struct node_session *session_new(struct pcore_node *n, const struct pcore
 	pcore_list_init(&s->started);
 	pcore_list_init(&s->to_tell);
 	pcore_list_init(&s->busy);
+	pcore_list_init(&s->to_credit);
 	pcore_list_add_tail(&n->sessions, &s->link);
 	return s;
 }
@@ -646,6 +701,7 @@ static void begin_again(struct node_session *s)
 				node_session_output(j);
 			if (j->state == NODE_DONE && pcore_list_empty(&j->link))
 				pcore_list_add_tail(&s->to_tell, &j->link);
+			node_input_again(j);
 		}
 	}
 	node_say_soon(s);

@@ -16,6 +16,8 @@ static uint32_t credits(const struct class *c, const struct node *n)
 	uint32_t most = n->ahead_max < PCORE_SCHED_AHEAD_MAX ? n->ahead_max : PCORE_SCHED_AHEAD_MAX;
 	int64_t slots = n->cpus / c->cpus, k;
 
+	if (n->rtt_ns > 0 && c->wall_ns == 0 && n->eager)
+		return most;
 	if (n->rtt_ns == 0 || c->wall_ns == 0 || c->wall_ns / LONG > n->rtt_ns)
 		return 0;
 	if (n->rtt_ns > INT64_MAX / 4 / (slots + 1))

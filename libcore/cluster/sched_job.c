@@ -222,6 +222,7 @@ int pcore_sched_done(
 	struct node *n = sched_node_find(s, node);
 	struct class *c;
 	struct job *j;
+	int64_t wall;
 
 	if (!n)
 		return -ESTALE;
@@ -233,8 +234,9 @@ int pcore_sched_done(
 	if (!j)
 		return 0;
 	c = j->array->lane->class;
-	if (result->wall_ns > 0)
-		c->wall_ns = c->wall_ns ? c->wall_ns - c->wall_ns / 8 + result->wall_ns / 8 + 1 : result->wall_ns;
+	wall = result->wall_ns > 0 ? result->wall_ns : result->success; /* several may end at the same moment */
+	if (wall > 0)
+		c->wall_ns = c->wall_ns ? c->wall_ns - c->wall_ns / 8 + wall / 8 + 1 : wall;
 	sched_node_pull(s, j);
 	sched_freed(s, n);
 	j->ended = 1;

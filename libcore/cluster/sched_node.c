@@ -266,6 +266,7 @@ int sched_node_equip(struct pcore_sched *s, struct node *fresh, const struct pco
 	fresh->memory = (int64_t)spec->memory;
 	fresh->ahead_max = spec->ahead_max;
 	fresh->rtt_ns = spec->rtt_ns;
+	fresh->eager = spec->eager;
 	fresh->ctx = spec->ctx;
 	return r < 0 ? r : copy_stock(s, fresh, spec);
 }
@@ -284,6 +285,7 @@ void sched_node_swap(struct node *n, struct node *fresh)
 	n->memory = n->memory_free = fresh->memory;
 	n->ahead_max = fresh->ahead_max;
 	n->rtt_ns = fresh->rtt_ns;
+	n->eager = fresh->eager;
 	n->ctx = fresh->ctx;
 	fresh->stock = old.stock;
 	fresh->n_stock = old.n_stock;

@@ -164,7 +164,7 @@ struct node {
 	uint64_t last;	 /* handle of the last connection */
 	uint64_t instance;
 	uint32_t slot, serial;
-	bool gone, draining, told_drained;
+	bool gone, draining, told_drained, eager;
 	void *ctx;
 	int64_t cpus, cpus_free, memory, memory_free; /* free may be below 0 after cpus fell */
 	struct stock *stock;

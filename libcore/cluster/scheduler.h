@@ -48,7 +48,7 @@
  * Among the nodes that fit, the one with least left of the resource that the request takes the greatest share of (of all
  * there is in the cluster) is taken.
  *
- * Ahead. A node is sent more than it can run: as much as its jobs end in two round trips, at most 64 and what it allows, none
+ * Ahead. A node is sent more than it can run: as much as its jobs end in two round trips, at most 2048 and what it allows, none
  * when they last more than 100 round trips, only jobs without named resources, and only of one kind at a time. The node begins
  * these in their order. They are taken back, as far as it has not begun them, for a node that has nothing to do,
  * for a job of a better priority, and when it drains.
@@ -85,7 +85,7 @@ enum {
 	PCORE_SCHED_PARTS_MAX = 64,	/* named resources, or labels, of a request or a node; dependencies of a submit */
 	PCORE_SCHED_IDS_MAX = 1024,	/* of one resource of a node */
 	PCORE_SCHED_CPUS_MAX = 1 << 20,
-	PCORE_SCHED_AHEAD_MAX = 64,
+	PCORE_SCHED_AHEAD_MAX = 2048,
 	PCORE_SCHED_NODES_MAX = 1 << 20,
 	PCORE_SCHED_JOBS_MAX = 1 << 30, /* of one array */
 };
@@ -186,6 +186,7 @@ struct pcore_sched_node {
 	size_t n_labels;
 	uint32_t ahead_max;
 	int64_t rtt_ns; /* 0: not known yet, then nothing is sent ahead */
+	bool eager;	/* send ahead what nothing is known of, too */
 	void *ctx;	/* comes back with each batch */
 };
 

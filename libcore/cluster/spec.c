@@ -551,8 +551,10 @@ static void put_envp(struct output *out, const struct pcore_jobenv *e, const str
 	if (a->seq)
 		put_var(out, names[0], NULL, a->seq);
 	put_var(out, names[1], NULL, where->slot);
-	put_var(out, names[2], NULL, a->tries);
-	put_var(out, names[3], NULL, a->job);
+	if (a->tries) { /* else it is a worker */
+		put_var(out, names[2], NULL, a->tries);
+		put_var(out, names[3], NULL, a->job);
+	}
 	put_var(out, names[4], where->node, 0);
 	for (size_t i = 0; where->vars && where->vars[i]; i++)
 		put_word(out, where->vars[i]);

@@ -338,11 +338,13 @@ enum {
 	PCORE_WIRE_WORKER_STATUS,
 };
 
+enum { PCORE_WIRE_WORKERS_GONE = 9 }; /* a template's, which was dropped: none is left */
+
 /* As struct pcore_worker_news. The first three are required. */
 struct pcore_wire_worker {
 	uint64_t has;
 	uint64_t template, slot;
-	uint64_t event; /* enum pcore_worker_event */
+	uint64_t event; /* enum pcore_worker_event, or WORKERS_GONE (of slot 0) */
 	uint64_t pid;
 	uint64_t job, attempt; /* that it had */
 	uint64_t seq;	       /* of the item */

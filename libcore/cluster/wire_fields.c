@@ -410,7 +410,7 @@ static bool check_worker(const void *m)
 static const struct field worker_fields[] = {
 	{ .offset = AT(template), .kind = NUMBER, .max = UINT32_MAX },
 	{ .offset = AT(slot), .kind = NUMBER, .max = UINT16_MAX },
-	{ .offset = AT(event), .kind = NUMBER, .max = 8 },
+	{ .offset = AT(event), .kind = NUMBER, .max = PCORE_WIRE_WORKERS_GONE },
 	{ .offset = AT(pid), .kind = NUMBER, .max = WIRE_PID_MAX },
 	{ .offset = AT(job), .kind = NUMBER, .max = WIRE_TIME_MAX },
 	{ .offset = AT(attempt), .kind = NUMBER, .max = UINT32_MAX },

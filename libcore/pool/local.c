@@ -215,10 +215,11 @@ static void start_reader(struct run *run, int i, int fd)
 static void start_feeder(struct run *run, int fd)
 {
 	struct local *l = run->local;
+	unsigned size = run->job->pipe_size > 0 ? run->job->pipe_size : l->spec.pipe_size;
 	int r;
 
-	if (l->spec.pipe_size > 0)
-		(void)fcntl(fd, F_SETPIPE_SZ, l->spec.pipe_size);
+	if (size > 0)
+		(void)fcntl(fd, F_SETPIPE_SZ, size);
 	r = pcore_feeder_start(&run->feeder, l->loop, fd, NULL, 0);
 	run->feeding = r == 0;
 	if (r == 0)
@@ -239,12 +240,13 @@ static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct 
 	};
 	struct pcore_list *node = pcore_list_pop(&l->idle);
 	struct run *run = node ? container_of(node, struct run, link) : NULL;
+	bool fed = l->spec.input && !job->no_input;
 	int r;
 
 	r = run ? 0 : run_new(l, &run, err);
 	if (r < 0)
 		return r;
-	if (l->spec.input)
+	if (fed)
 		fds[0].source = PCORE_FD_PIPE_IN;
 
 	run->job = job;
@@ -258,7 +260,7 @@ static int local_start(struct pcore_executor *ex, struct pcore_job *job, struct 
 	}
 	job->run = run;
 	job->result.pid = run->proc.pid;
-	if (l->spec.input)
+	if (fed)
 		start_feeder(run, fds[0].fd);
 	if (!l->spec.inherit) {
 		start_reader(run, PCORE_JOB_STDOUT, fds[1].fd);

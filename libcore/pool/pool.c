@@ -439,6 +439,12 @@ void pcore_pool_handed_back(struct pcore_pool *p, struct pcore_job *job)
 	p->counts.running--;
 	pcore_list_del(&job->link);
 	give_slot(p, job->slot);
+	if (job->given_up) {
+		job->result = (struct pcore_job_result){ .cancelled = true };
+		deliver(p, job);
+		pcore_pool_kick(p);
+		return;
+	}
 	job->attempt--;
 	job->state = PCORE_JOB_NEW;
 	job->result = (struct pcore_job_result){ .start_ns = 0 };
@@ -587,6 +593,11 @@ int pcore_pool_new(struct pcore_pool **ret, struct pcore_loop *lp, const struct 
 	ex->pool = p;
 	*ret = p;
 	return 0;
+}
+
+bool pcore_pool_at_rest(const struct pcore_pool *p)
+{
+	return !pcore_op_live(&p->work_op);
 }
 
 void pcore_pool_free(struct pcore_pool *p)

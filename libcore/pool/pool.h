@@ -39,12 +39,15 @@ struct pcore_job_result {
 	const char *node;   /* where it ran, as long as the executor is there; NULL: here */
 };
 
-/* Embedded in the owner's job. The owner zeroes it and may set the first four; the dispatcher numbers it, unless the owner did. */
+/* Embedded in the owner's job. The owner zeroes it and may set the first seven; the dispatcher numbers it, unless the owner did. */
 struct pcore_job {
 	uint64_t retries;    /* further attempts, beyond the pool's */
 	int64_t retry_delay; /* ns, beyond the pool's */
 	int64_t timeout;     /* ns; 0: that of times */
 	const struct pcore_proc_times *times; /* borrowed as long as it runs; NULL: the executor's */
+	bool fresh;	    /* a worker that has not been sent anything, if one can be started */
+	bool no_input;	    /* /dev/null, where the executor feeds others */
+	unsigned pipe_size; /* of its input; 0: the executor's */
 	uint64_t seq;	  /* from 1, rising in the order of next() */
 	unsigned slot;	  /* from 1: no two running jobs have the same, unless the executor shares slots out by itself */
 	unsigned attempt; /* from 1 */
@@ -137,7 +140,8 @@ struct pcore_pool_counts {
 /* The executor becomes the pool's. 0, -ENOMEM. */
 int pcore_pool_new(struct pcore_pool **ret, struct pcore_loop *lp, const struct pcore_pool_spec *spec,
 	const struct pcore_pool_owner *owner, void *ctx, struct pcore_executor *ex);
-void pcore_pool_free(struct pcore_pool *p); /* after idle(), or before the first kick */
+void pcore_pool_free(struct pcore_pool *p); /* after idle(), or before the first kick, at rest */
+bool pcore_pool_at_rest(const struct pcore_pool *p); /* nothing of it is left in the loop: soon after idle() */
 
 /* Start what can be started. From the loop or before it runs. */
 void pcore_pool_kick(struct pcore_pool *p);
@@ -174,7 +178,8 @@ bool pcore_pool_output(struct pcore_pool *p, struct pcore_job *job, enum pcore_j
 void pcore_pool_exited(struct pcore_pool *p, struct pcore_job *job);   /* job->result is filled in */
 void pcore_pool_finished(struct pcore_pool *p, struct pcore_job *job); /* nothing more comes of it */
 
-/* A running job was not begun after all: it is started again, and this was no attempt. Of several, the last one first. */
+/* A running job was not begun after all: it is started again, and this was no attempt, unless it was to end: then it is done,
+ * cancelled. Of several, the last one first. */
 void pcore_pool_handed_back(struct pcore_pool *p, struct pcore_job *job);
 
 /* What a running job has written so far is not to count: it runs anew, as the same attempt. */
@@ -238,6 +243,7 @@ struct pcore_worker_news {
 	enum pcore_worker_event event;
 	unsigned slot;
 	pid_t pid;
+	const char *node;	      /* where it is; NULL: here */
 	uint64_t seq;		      /* of the item, 0: none */
 	const struct pcore_job *job;  /* LOST, LATE, SLOW */
 	const struct pcore_exit *exit; /* when it has ended; else NULL */
@@ -274,6 +280,12 @@ struct pcore_worker_spec {
 int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_worker_spec *spec, struct pcore_err *err);
 
 void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot);
+
+/* Can this be sent to such a worker? 0, or why not: as item() says. */
+int pcore_worker_check(const struct pcore_worker_spec *spec, const char *item, size_t len);
+
+/* The job whose answer is due from the worker of a slot; NULL: none. */
+struct pcore_job *pcore_worker_job(const struct pcore_executor *ex, unsigned slot);
 
 /* How many workers have an item now. */
 unsigned pcore_worker_busy(const struct pcore_executor *ex);

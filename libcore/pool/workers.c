@@ -166,7 +166,7 @@ static int choose(struct workers *l, const struct pcore_job *job, struct worker 
 	struct worker *w = pcore_list_empty(&l->roomy) ? NULL : container_of(l->roomy.next, struct worker, roomy);
 	int r = 0;
 
-	if (l->live < l->jobs && !l->given_up && !(w && worker_is_idle(w) && job->attempt == 1))
+	if (l->live < l->jobs && !l->given_up && !(w && worker_is_idle(w) && job->attempt == 1 && !job->fresh))
 		r = start_worker(l, ret, err);
 	else if (!w)
 		return -EAGAIN;
@@ -181,6 +181,13 @@ static int choose(struct workers *l, const struct pcore_job *job, struct worker 
 
 /* ---- the dispatcher's side ---- */
 
+int pcore_worker_check(const struct pcore_worker_spec *spec, const char *item, size_t len)
+{
+	if (spec->form.kind != PCORE_ANSWER_FRAMES && len > 0 && memchr(item, '\n', len))
+		return -EBADMSG;
+	return spec->pty && len > TERMINAL_LINE_MAX ? -EMSGSIZE : 0;
+}
+
 static int workers_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
 {
 	struct workers *l = workers_of(ex);
@@ -189,10 +196,8 @@ static int workers_start(struct pcore_executor *ex, struct pcore_job *job, struc
 	size_t len;
 	int r = l->spec.item(l->spec.ctx, job, &item, &len);
 
-	if (r == 0 && l->spec.form.kind != PCORE_ANSWER_FRAMES && memchr(item, '\n', len))
-		r = -EBADMSG;
-	if (r == 0 && l->spec.pty && len > TERMINAL_LINE_MAX)
-		r = -EMSGSIZE;
+	if (r == 0)
+		r = pcore_worker_check(&l->spec, item, len);
 	if (r < 0)
 		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
 	r = choose(l, job, &w, err);
@@ -312,6 +317,13 @@ static void workers_go_on(struct pcore_executor *ex, struct pcore_job *job)
 void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot)
 {
 	pcore_reader_resume(&workers_of(ex)->slots[slot - 1]->err);
+}
+
+struct pcore_job *pcore_worker_job(const struct pcore_executor *ex, unsigned slot)
+{
+	const struct workers *l = workers_of(ex);
+
+	return slot > 0 && slot <= l->n_slots && l->slots[slot - 1] ? worker_first_job(l->slots[slot - 1]) : NULL;
 }
 
 unsigned pcore_worker_busy(const struct pcore_executor *ex)

@@ -21,6 +21,8 @@ struct known {
 	uint64_t received, sent; /* of standard output: that came, and that there are */
 	char text[64];
 	unsigned order; /* of its start */
+	uint64_t input, limit; /* that has arrived, as it says after a reconnect; that may be sent */
+	bool over;	       /* it reads no more */
 };
 
 static struct {
@@ -31,7 +33,7 @@ static struct {
 	unsigned nodes, adopts, frames, starts, answers, statuses;
 	unsigned cut_after; /* frames; 0: never */
 	uint64_t state, cpus, running, queued;
-	unsigned idle, logged, quits;
+	unsigned idle, logged, quits, workers_gone;
 	bool no_credit;
 	char dir[32];
 } t;
@@ -71,12 +73,19 @@ static void hear_records(const struct pcore_wire_frame *f)
 	struct pcore_wire_started s;
 	struct pcore_wire_done d;
 	struct pcore_wire_ref r;
+	struct pcore_wire_credit c;
 
 	assert_int_equal(pcore_wire_open(f, &in), 0);
+	while (f->type == PCORE_WIRE_CREDIT_N && pcore_wire_next_credit(&in, &c)) {
+		assert_int_equal(c.stream, PCORE_WIRE_STDIN);
+		job_of(c.job)->limit = c.limit;
+		job_of(c.job)->over = c.closed;
+	}
 	while (f->type == PCORE_WIRE_ADOPT_N && pcore_wire_next_adopt(&in, &a)) {
 		job_of(a.job)->adopted++;
 		job_of(a.job)->state = a.state;
 		job_of(a.job)->attempt = a.attempt;
+		job_of(a.job)->input = a.input;
 	}
 	t.adopts += f->type == PCORE_WIRE_ADOPT_N && !in.more;
 	while (f->type == PCORE_WIRE_STARTED_N && pcore_wire_next_started(&in, &s)) {
@@ -125,12 +134,23 @@ static void hear_fields(const struct pcore_wire_frame *f)
 	}
 }
 
+static void hear_worker(const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_worker w;
+
+	assert_int_equal(pcore_wire_get_worker(f, &w), 0);
+	assert_int_equal(w.template, 2);
+	t.workers_gone += w.event == PCORE_WIRE_WORKERS_GONE;
+}
+
 static void heard(struct end *e, const struct pcore_net_frame *nf)
 {
 	const struct pcore_wire_frame f = { (enum pcore_wire_type)nf->type, nf->stream, nf->body, nf->len };
 
 	if (f.type == PCORE_WIRE_OUTPUT)
 		hear_chunk(&f);
+	else if (f.type == PCORE_WIRE_WORKER)
+		hear_worker(&f);
 	else if (f.type == PCORE_WIRE_NODE || f.type == PCORE_WIRE_STATUS || f.type == PCORE_WIRE_ANSWER)
 		hear_fields(&f);
 	else
@@ -205,19 +225,70 @@ static void send_template(void)
 	send_body(PCORE_WIRE_TEMPLATE, 1, &b);
 }
 
-static void send_assign(uint64_t id, uint32_t attempt, int32_t priority, const char *script)
+static void send_assign_with(uint64_t id, uint32_t attempt, int32_t priority, const char *script, uint8_t flags)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(0);
 	char *const words[] = { (char *)"/bin/sh", (char *)"-c", (char *)script, NULL };
 	struct pcore_wire_out o;
 	const struct pcore_wire_assign a = {
-		.job = id, .attempt = attempt, .template = 1, .seq = id, .tries = 1, .priority = priority, .args = { .n = 3, .list = words }
+		.job = id, .attempt = attempt, .template = 1, .seq = id, .tries = 1, .priority = priority, .flags = flags,
+		.args = { .n = 3, .list = words }
 	};
 
 	assert_int_equal(pcore_wire_begin(&o, &b, PCORE_WIRE_ASSIGN_N), 0);
 	assert_int_equal(pcore_wire_add_assign(&o, &a), 0);
 	(void)pcore_wire_end(&o, false);
 	send_body(PCORE_WIRE_ASSIGN_N, 0, &b);
+}
+
+static void send_assign(uint64_t id, uint32_t attempt, int32_t priority, const char *script)
+{
+	send_assign_with(id, attempt, priority, script, 0);
+}
+
+/* Template 2: cat, which answers items. */
+static void send_worker_template(void)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0), argv = PCORE_BUF_INIT(0);
+	char *words[] = { (char *)"/bin/cat", NULL };
+	struct pcore_wire_template w = {
+		.has = PCORE_WIRE_HAS(PCORE_WIRE_T_FORM) | PCORE_WIRE_HAS(PCORE_WIRE_T_LINES) | PCORE_WIRE_HAS(PCORE_WIRE_T_WINDOW),
+		.env = 1,
+		.form = PCORE_ANSWER_LINES,
+		.lines = 1,
+		.window = 16,
+	};
+
+	assert_int_equal(pcore_argv_put(&argv, words), 0);
+	w.argv = (struct pcore_wire_argv){ argv.data, argv.len };
+	assert_int_equal(pcore_wire_put_template(&b, &w), 0);
+	pcore_buf_done(&argv);
+	send_body(PCORE_WIRE_TEMPLATE, 2, &b);
+}
+
+static void send_item(uint64_t id, const char *text, uint8_t flags)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct pcore_wire_out o;
+	const struct pcore_wire_assign a = {
+		.job = id, .attempt = 1, .template = 2, .seq = id, .tries = 1, .flags = flags, .input = { text, strlen(text) }
+	};
+
+	assert_int_equal(pcore_wire_begin(&o, &b, PCORE_WIRE_ASSIGN_N), 0);
+	assert_int_equal(pcore_wire_add_assign(&o, &a), 0);
+	(void)pcore_wire_end(&o, false);
+	send_body(PCORE_WIRE_ASSIGN_N, 0, &b);
+}
+
+static void send_input(uint64_t id, uint64_t offset, const char *text, bool last)
+{
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	const struct pcore_wire_chunk c = {
+		.attempt = 1, .stream = PCORE_WIRE_STDIN, .last = last, .offset = offset, .data = text, .len = strlen(text)
+	};
+
+	assert_int_equal(pcore_wire_put_chunk(&b, &c), 0);
+	send_body(PCORE_WIRE_INPUT, id, &b);
 }
 
 /* ---- connections ---- */
@@ -383,6 +454,67 @@ static void a_job_runs_and_its_result_is_kept_until_it_is_acknowledged(void **st
 	join_node();
 	assert_int_equal(job_of(1)->adopted, 1);
 	assert_int_equal(job_of(2)->adopted, 1);
+	end_node();
+}
+
+static void input_is_streamed_and_goes_on_after_a_reconnect_where_it_was(void **state)
+{
+	(void)state;
+	start_node(2, GRACE, false);
+	join_node();
+	prepare();
+	send_assign_with(1, 1, 0, "cat", PCORE_WIRE_STREAM);
+	send_input(1, 0, "one,", false);
+	UNTIL(job_of(1)->limit == PCORE_WIRE_CREDIT + 4); /* it has taken them */
+	cut_and_wait();
+	join_node();
+	assert_int_equal(job_of(1)->input, 4);
+	prepare();
+	send_input(1, 2, "e,two", false);
+	send_input(1, 7, "", true);
+	UNTIL(all_here(1));
+	assert_string_equal(job_of(1)->text, "one,two");
+	assert_int_equal(job_of(1)->status, 0);
+
+	send_assign_with(2, 1, 0, "exec <&-; read x", PCORE_WIRE_STREAM); /* it reads nothing, and that is told */
+	send_input(2, 0, "x", false);
+	UNTIL(job_of(2)->over && job_of(2)->done);
+	send_assign_with(3, 1, 0, "cat", PCORE_WIRE_STREAM);
+	send_input(3, 1, "x", false); /* not what comes next */
+	UNTIL(!t.end.c);
+	end_node();
+}
+
+static void items_are_answered_by_workers_which_stay_until_their_template_is_dropped(void **state)
+{
+	(void)state;
+	start_node(2, GRACE, true);
+	join_node();
+	prepare();
+	send_worker_template();
+	send_item(1, "first", 0);
+	for (uint64_t id = 2; id <= 20; id++)
+		send_item(id, "more", PCORE_WIRE_AHEAD);
+	for (uint64_t id = 1; id <= 20; id++) {
+		UNTIL(all_here(id));
+		assert_string_equal(job_of(id)->text, id == 1 ? "first\n" : "more\n");
+		send_ref(PCORE_WIRE_ACK_N, id, 1, 0);
+	}
+	assert_int_equal(t.workers_gone, 0);
+	send_nothing(PCORE_WIRE_TEMPLATE_DROP, 2);
+	UNTIL(t.workers_gone == 1);
+	end_node();
+}
+
+static void workers_end_with_their_session(void **state)
+{
+	(void)state;
+	start_node(1, GRACE, false);
+	join_node();
+	prepare();
+	send_worker_template();
+	send_item(1, "x", 0);
+	UNTIL(all_here(1));
 	end_node();
 }
 
@@ -820,6 +952,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NET_TEST(a_job_runs_and_its_result_is_kept_until_it_is_acknowledged),
+		NET_TEST(input_is_streamed_and_goes_on_after_a_reconnect_where_it_was),
+		NET_TEST(items_are_answered_by_workers_which_stay_until_their_template_is_dropped),
+		NET_TEST(workers_end_with_their_session),
 		NET_TEST(a_connection_that_is_cut_anywhere_loses_and_doubles_nothing),
 		NET_TEST(both_ends_may_lose_the_connection_in_any_order),
 		NET_TEST(who_does_not_come_back_loses_its_jobs),
