@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2016,SC1083,SC2154,SC2119,SC2120,SC2030,SC2031
 
 load support
+load nodes
 
 setup() {
 	common_setup
@@ -12,31 +13,8 @@ setup() {
 }
 
 teardown() {
-	local pid
-	for pid in "${nodes[@]}"; do
-		kill -TERM "$pid" 2>/dev/null
-		wait "$pid"
-	done
+	end_nodes
 	common_teardown
-}
-
-# node NAME OPTIONS...: a node on loopback, its address in $address and its pid in $node.
-node() {
-	local name=$1 user=()
-	shift
-	[ -e "$PCORE_KEY" ] || pnode keygen "$PCORE_KEY"
-	if [ "$(id -u)" = 0 ]; then
-		user=(--user nobody)
-		chmod 755 . # jobs are somebody else's
-		chmod 711 "${BATS_TEST_TMPDIR%/*}" "${BATS_RUN_TMPDIR:-.}"
-	fi
-	mkdir -p "$name.run" marks && chmod 700 "$name.run" && chmod 777 marks
-	mkdir -p "$name.tmp" && chmod 1777 "$name.tmp" # one that is killed leaves its jobs' directories
-	PCORE_RUNTIME_DIR=$PWD/$name.run TMPDIR=$PWD/$name.tmp pnode serve "${user[@]}" --name "$name" --listen 127.0.0.1:0 "$@" >"$name.out" 2>"$name.err" </dev/null 3>&- &
-	node=$!
-	nodes+=("$node")
-	wait_for 10 grep -q '^listening on 127' "$name.out" || { cat "$name.err"; return 1; }
-	address=$(sed -n 's/^listening on \(127.*\)/\1/p' "$name.out")
 }
 
 # ---- usage
@@ -77,10 +55,6 @@ node() {
 @test "what cannot be done elsewhere is refused" {
 	run -125 psubmit map --raw true ::: a
 	[[ "$output" == *"--raw does not go with psubmit"* ]]
-	run -125 psubmit map --worker cat ::: a
-	[[ "$output" == *"--worker does not go with psubmit"* ]]
-	run -125 psubmit map --pipe cat
-	[[ "$output" == *"--pipe does not go with psubmit"* ]]
 }
 
 # ---- this machine

@@ -127,3 +127,26 @@ int cli_argv_put(struct pcore_buf *b, const struct cli_template *t, bool many)
 		b->len = start;
 	return r;
 }
+
+struct alone {
+	struct pcore_buf *b;
+	bool left_out; /* and so is the end of this word */
+};
+
+static int put_alone(void *ctx, enum cli_template_part kind, size_t n, const char *text, size_t len)
+{
+	struct alone *a = ctx;
+	bool ends = a->left_out;
+
+	a->left_out = kind == CLI_PART_REST;
+	if (kind == CLI_PART_ARG || kind == CLI_PART_REST || (ends && kind == CLI_PART_END))
+		return 0;
+	return put_part(a->b, kind, n, text, len);
+}
+
+int cli_argv_put_alone(struct pcore_buf *b, const struct cli_template *t)
+{
+	struct alone a = { .b = b };
+
+	return cli_template_parts(t, false, put_alone, &a);
+}

@@ -24,4 +24,7 @@ int cli_jobenv_put(struct pcore_buf *b, const struct cli_job_opts *o, bool here)
  * cli_template_parts(): then pcore_argv_put_args(), and jobs have cli_template_expand(), which has no slot to put in. */
 int cli_argv_put(struct pcore_buf *b, const struct cli_template *t, bool many);
 
+/* The same for a command that stays, and has no arguments but its own. 0, -ENOMEM. */
+int cli_argv_put_alone(struct pcore_buf *b, const struct cli_template *t);
+
 #endif

@@ -354,7 +354,7 @@ static void feed_waiting(struct feed *f)
 			return;
 		pcore_list_del(&j->waiting);
 		j->step = r > 0 ? FEED_BLOCK : FEED_END;
-		pcore_local_feed(j->job);
+		f->go_on(j->job);
 	}
 }
 

@@ -67,6 +67,7 @@ struct feed {
 
 	void *ctx;
 	void (*more)(void *ctx); /* there is a block or its end, or room for one: ask again */
+	void (*go_on)(struct pcore_job *job); /* there is a piece for a job that was told there is none, or its end */
 };
 
 /* Do the options go together? Open the input, cut as they say; fd is taken. CLI_GO, or a status after a message. delimiter:

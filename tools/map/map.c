@@ -67,14 +67,22 @@ static void input_over(void *ctx, struct pcore_job *job, uint64_t left)
 	feed_input_over(&m->feed, &j->feed, left);
 }
 
+static void input_begin(void *ctx, struct pcore_job *job)
+{
+	struct map_job *j = container_of(job, struct map_job, job);
+
+	(void)ctx;
+	feed_again(&j->feed);
+	j->record.sent = 0;
+}
+
 static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
 {
 	struct map *m = ctx;
 	struct map_job *j = container_of(job, struct map_job, job);
 	size_t n = m->env_n;
 
-	feed_again(&j->feed);
-	j->record.sent = 0;
+	input_begin(m, job);
 	if (map_expand(m, j, job->seq, job->slot) < 0)
 		m->argv = NULL;
 	describe_command(m, spec);
@@ -516,6 +524,7 @@ static int open_feed(struct map *m)
 		return cli_error("cannot open '%s': %s", o->file, strerror(errno));
 	m->feed.ctx = m;
 	m->feed.more = more_items;
+	m->feed.go_on = m->opts->face->feed ? m->opts->face->feed : pcore_local_feed;
 	return feed_open(&m->feed, &m->opts->feed, o->null ? "\\0" : o->delimiter, fd, o->file);
 }
 
@@ -648,10 +657,29 @@ static int make_workers(struct map *m, const struct pcore_proc_times *times)
 		.all_told = stop_signals,
 		.describe = describe_worker,
 		.item = item_of,
+		.resume_errors = pcore_worker_resume_errors,
 	};
 	r = workers_start(&m->workers, m->loop, m->keeper, m->jobs, times, tmpdir(), &m->err);
 	m->ex = m->workers.ex;
 	return r;
+}
+
+static int prepare_remote_workers(struct map *m)
+{
+	const struct pcore_proc_times times = cli_job_times(&m->opts->job);
+
+	m->workers = (struct workers){
+		.opts = &m->opts->workers,
+		.elsewhere = m->opts->elsewhere,
+		.ctx = m,
+		.before_message = before_message,
+		.give_up = give_up,
+		.all_told = stop_signals,
+		.item = item_of,
+		.resume_errors = m->opts->face->resume_errors,
+	};
+	m->remote.worker = &m->worker_spec;
+	return workers_prepare(&m->workers, m->loop, &times, tmpdir(), &m->worker_spec) < 0 ? cli_error("out of memory") : CLI_GO;
 }
 
 static int remote_args(void *ctx, struct pcore_job *job, bool whole, char ***ret)
@@ -676,6 +704,8 @@ static void remote_gave_up(void *ctx)
 
 static int make_remote(struct map *m)
 {
+	int r = CLI_GO;
+
 	m->remote = (struct map_remote){
 		.loop = m->loop,
 		.opts = m->opts,
@@ -683,6 +713,11 @@ static int make_remote(struct map *m)
 		.file = m->file,
 		.template = m->template,
 		.many = m->source.per_job > 1 || m->source.n_parts > 1 || m->opts->source.fill,
+		.pipe_size = feed_pipe_size(&m->opts->feed),
+		.input_begin = input_begin,
+		.input = m->opts->feed.pipe ? input : NULL,
+		.input_over = input_over,
+		.in_turn = m->opts->feed.round_robin,
 		.args = remote_args,
 		.before_message = before_message,
 		.give_up = remote_gave_up,
@@ -690,7 +725,12 @@ static int make_remote(struct map *m)
 	};
 	if (m->opts->record.on_error && pcore_keeper_new(&m->keeper, false, false, &m->err) < 0) /* its commands run here */
 		return cli_spawn_error(&m->err, m->opts->record.on_error);
-	return m->opts->face->executor(&m->ex, &m->remote);
+	if (m->opts->workers.worker)
+		r = prepare_remote_workers(m);
+	if (r == CLI_GO)
+		r = m->opts->face->executor(&m->ex, &m->remote);
+	m->workers.ex = m->ex;
+	return r;
 }
 
 static int make_executor(struct map *m)
@@ -782,7 +822,7 @@ static int set_up(struct map *m)
 		r = open_source(m);
 	if (r == CLI_GO)
 		r = count_jobs(m);
-	if (r == CLI_GO && m->opts->feed.pipe && feed_begin(&m->feed, m->loop, m->jobs, m->opts->job.retry > 0) < 0)
+	if (r == CLI_GO && m->opts->feed.pipe && feed_begin(&m->feed, m->loop, m->jobs, m->opts->job.retry > 0 || m->opts->runs_again) < 0)
 		r = cli_error("out of memory");
 	if (r == CLI_GO)
 		r = make_collator(m);

@@ -26,6 +26,13 @@ struct map_remote {
 	const char *file; /* where the command is; NULL: that is found out where it runs */
 	const struct cli_template *template; /* complete when there is a job */
 	bool many; /* a job may have several items */
+	unsigned pipe_size; /* of the jobs' input; 0: as it is */
+	/* The input of the jobs, or NULL: as struct pcore_cluster_spec has it. */
+	void (*input_begin)(void *ctx, struct pcore_job *job);
+	int (*input)(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
+	void (*input_over)(void *ctx, struct pcore_job *job, uint64_t left);
+	bool in_turn;
+	const struct pcore_worker_spec *worker; /* the jobs are items of these, or NULL */
 	/* The arguments of a job for the template, or with whole all words of its command: to be freed. 0, -ENOMEM. */
 	int (*args)(void *ctx, struct pcore_job *job, bool whole, char ***ret);
 	void (*before_message)(void *ctx); /* something else is going to write to stderr */
@@ -51,6 +58,8 @@ struct map_face {
 	/* How many jobs run now, and how many could. */
 	unsigned (*running)(const struct pcore_executor *ex);
 	unsigned (*cpus)(const struct pcore_executor *ex);
+	void (*feed)(struct pcore_job *job); /* as pcore_local_feed() */
+	void (*resume_errors)(struct pcore_executor *ex, unsigned worker); /* as pcore_worker_resume_errors() */
 	int (*status)(void); /* of a run that failed by itself; 0: none of its own */
 	void (*cut_short)(int sig, const struct pcore_pool_counts *done); /* a signal has ended the run: say what was done. NULL: nothing */
 };

@@ -33,6 +33,7 @@ struct map {
 	struct map_remote remote;
 	struct source source;
 	struct workers workers;
+	struct pcore_worker_spec worker_spec; /* of those elsewhere */
 	struct feed feed;
 	struct call call;
 	struct cli_signals signals;

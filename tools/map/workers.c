@@ -98,6 +98,15 @@ unsigned workers_window(const struct workers_opts *o)
 
 /* ---- what there is to tell ---- */
 
+/* Which one. */
+static const char *name_worker(char *buf, size_t size, const struct workers *w, const struct pcore_worker_news *n)
+{
+	bool named = w->elsewhere && n->node;
+
+	(void)snprintf(buf, size, "worker %u (pid %d)%s%s", n->slot, n->pid, named ? " of " : "", named ? n->node : "");
+	return buf;
+}
+
 static const char *how_it_ended(char *buf, size_t size, const struct pcore_exit *e)
 {
 	if (!e)
@@ -118,58 +127,59 @@ static const char *duration(char *buf, size_t size, int64_t ns)
 	return buf;
 }
 
-static void tell_slow(struct workers *w, const struct pcore_worker_news *n)
+static void tell_slow(struct workers *w, const struct pcore_worker_news *n, const char *who)
 {
 	if (w->told_slow)
 		return;
 	w->told_slow = true;
-	cli_warn("worker %u (pid %d) has not answered item %" PRIu64 " for 10s; if it holds its answers back until it has a block of "
+	cli_warn("%s has not answered item %" PRIu64 " for 10s; if it holds its answers back until it has a block of "
 		 "them, make it write lines (sed -u, mawk -W interactive, jq --unbuffered, python3 -u, stdbuf -oL) or give it --pty",
-		n->slot, n->pid, n->seq);
+		who, n->seq);
 }
 
-static void tell_surplus(const struct pcore_worker_news *n)
+static void tell_surplus(const struct pcore_worker_news *n, const char *who)
 {
 	if (n->seq > 0)
-		(void)cli_error("worker %u (pid %d) wrote more than its answers, after that to item %" PRIu64 "; ending it", n->slot, n->pid, n->seq);
+		(void)cli_error("%s wrote more than its answers, after that to item %" PRIu64 "; ending it", who, n->seq);
 	else
-		(void)cli_error("worker %u (pid %d) wrote before it was sent an item; ending it", n->slot, n->pid);
+		(void)cli_error("%s wrote before it was sent an item; ending it", who);
 }
 
 static void news(void *ctx, const struct pcore_worker_news *n)
 {
 	struct workers *w = ctx;
-	char how[48], time[32];
+	char how[48], time[32], who[160];
 
 	if (w->ended_by && n->exit && n->exit->code != CLD_EXITED && n->exit->status == w->ended_by)
 		return;
 	w->before_message(w->ctx);
 	(void)how_it_ended(how, sizeof(how), n->exit);
+	(void)name_worker(who, sizeof(who), w, n);
 	switch (n->event) {
 	case PCORE_WORKER_LOST:
-		(void)cli_error("worker %u (pid %d) %s before it had answered item %" PRIu64, n->slot, n->pid, how, n->seq);
+		(void)cli_error("%s %s before it had answered item %" PRIu64, who, how, n->seq);
 		return;
 	case PCORE_WORKER_LATE:
-		(void)cli_error("worker %u (pid %d) has not answered item %" PRIu64 " within %s; ending it", n->slot, n->pid, n->seq,
+		(void)cli_error("%s has not answered item %" PRIu64 " within %s; ending it", who, n->seq,
 			duration(time, sizeof(time), w->answer_timeout));
 		return;
 	case PCORE_WORKER_SLOW:
-		tell_slow(w, n);
+		tell_slow(w, n, who);
 		return;
 	case PCORE_WORKER_SURPLUS:
-		tell_surplus(n);
+		tell_surplus(n, who);
 		break;
 	case PCORE_WORKER_SILENT:
-		(void)cli_error("worker %u (pid %d) has closed its input or output; ending it", n->slot, n->pid);
+		(void)cli_error("%s has closed its input or output; ending it", who);
 		break;
 	case PCORE_WORKER_STUCK:
-		(void)cli_error("worker %u (pid %d) goes on after the end of its input; ending it", n->slot, n->pid);
+		(void)cli_error("%s goes on after the end of its input; ending it", who);
 		break;
 	case PCORE_WORKER_FAILED:
-		(void)cli_error("worker %u (pid %d) %s after its last answer", n->slot, n->pid, how);
+		(void)cli_error("%s %s after its last answer", who, how);
 		break;
 	case PCORE_WORKER_UNFIT:
-		(void)cli_error("worker %u (pid %d) %s before it had read an item", n->slot, n->pid, how);
+		(void)cli_error("%s %s before it had read an item", who, how);
 		break;
 	case PCORE_WORKER_GIVEN_UP:
 		(void)cli_error("no worker can be kept running; giving up");
@@ -195,7 +205,9 @@ void workers_refused(const struct pcore_job *job)
 
 static void resume_errors(void *ctx, void *owner)
 {
-	pcore_worker_resume_errors(((struct workers *)ctx)->ex, (unsigned)(uintptr_t)owner);
+	const struct workers *w = ctx;
+
+	w->resume_errors(w->ex, (unsigned)(uintptr_t)owner);
 }
 
 static void errors_room(void *ctx)
@@ -277,18 +289,15 @@ static struct pcore_answer_form answer_form(const struct workers_opts *o)
 	return f;
 }
 
-int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper *keeper, unsigned jobs,
-	const struct pcore_proc_times *times, const char *tmpdir, struct pcore_err *err)
+int workers_prepare(struct workers *w, struct pcore_loop *lp, const struct pcore_proc_times *times, const char *tmpdir,
+	struct pcore_worker_spec *ret)
 {
 	const struct workers_opts *o = w->opts;
-	struct pcore_worker_spec spec;
 	struct cli_collator_spec to_stderr;
 
 	w->answer_timeout = times->timeout < o->answer_timeout ? times->timeout : o->answer_timeout;
-	spec = (struct pcore_worker_spec){
-		.keeper = keeper,
+	*ret = (struct pcore_worker_spec){
 		.times = *times,
-		.jobs = jobs,
 		.window = workers_window(o),
 		.form = answer_form(o),
 		.init = o->init,
@@ -316,9 +325,19 @@ int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper 
 		.before_write = before_errors,
 	};
 
-	spec.times.timeout = INT64_MAX; /* it is an item's */
-	if (cli_collator_new(&w->errors, &to_stderr) < 0)
+	ret->times.timeout = INT64_MAX; /* it is an item's */
+	return cli_collator_new(&w->errors, &to_stderr) < 0 ? -ENOMEM : 0;
+}
+
+int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper *keeper, unsigned jobs,
+	const struct pcore_proc_times *times, const char *tmpdir, struct pcore_err *err)
+{
+	struct pcore_worker_spec spec;
+
+	if (workers_prepare(w, lp, times, tmpdir, &spec) < 0)
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
+	spec.keeper = keeper;
+	spec.jobs = jobs;
 	return pcore_worker_new(&w->ex, lp, &spec, err);
 }
 

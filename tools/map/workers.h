@@ -39,6 +39,7 @@ struct workers {
 	int64_t answer_timeout; /* what holds of --answer-timeout and --timeout */
 	bool failed;	   /* one did, besides its items */
 	bool told_slow;
+	bool elsewhere; /* they are on other machines, whose names are told */
 	int ended_by; /* the signal that ended us and was passed on to them: that one is no news */
 	void *ctx;
 	void (*before_message)(void *ctx);
@@ -46,9 +47,14 @@ struct workers {
 	void (*all_told)(void *ctx); /* look at workers_all_told() again */
 	void (*describe)(void *ctx, unsigned slot, struct pcore_proc_spec *spec);
 	int (*item)(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len);
+	void (*resume_errors)(struct pcore_executor *ex, unsigned worker);
 };
 
-/* Make the executor; what the callbacks above say is filled in. 0, or -errno with err. */
+/* What an executor has to know; what the callbacks above say is filled in. 0, -ENOMEM. */
+int workers_prepare(struct workers *w, struct pcore_loop *lp, const struct pcore_proc_times *times, const char *tmpdir,
+	struct pcore_worker_spec *ret);
+
+/* And make one, for this machine. 0, or -errno with err. */
 int workers_start(struct workers *w, struct pcore_loop *lp, struct pcore_keeper *keeper, unsigned jobs,
 	const struct pcore_proc_times *times, const char *tmpdir, struct pcore_err *err);
 bool workers_all_told(const struct workers *w); /* is all written that they wrote to stderr? */

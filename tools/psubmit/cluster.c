@@ -131,7 +131,7 @@ int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32
 
 static int put_argv(struct pcore_buf *argv)
 {
-	int r = cli_argv_put(argv, cluster.map->template, cluster.map->many);
+	int r = cluster.map->worker ? cli_argv_put_alone(argv, cluster.map->template) : cli_argv_put(argv, cluster.map->template, cluster.map->many);
 
 	cluster.whole = r == -EOPNOTSUPP;
 	return cluster.whole ? pcore_argv_put_args(argv) : r;
@@ -162,6 +162,10 @@ static int make_jobs(void)
 	int r = cli_jobspec(&cluster.map->opts->job, !cluster.map->opts->elsewhere, cluster.dir, s);
 
 	s->proc.file = cluster.map->file;
+	s->worker = cluster.map->worker;
+	if (s->worker)
+		s->times.timeout = INT64_MAX; /* it is an item's */
+	s->pipe_size = cluster.map->input ? cluster.map->pipe_size : 0;
 	return r;
 }
 
@@ -298,6 +302,11 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 		.lost_after_ns = 10 * NS_PER_S,
 		.describe = describe,
 		.args = args,
+		.input_begin = m->input_begin,
+		.input = m->input,
+		.input_over = m->input_over,
+		.in_turn = m->in_turn,
+		.worker = m->worker,
 		.news = news,
 		.ctx = m->ctx,
 	};

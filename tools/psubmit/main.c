@@ -35,6 +35,8 @@ static const struct map_face face = {
 	.over = psubmit_over,
 	.running = pcore_cluster_running,
 	.cpus = pcore_cluster_cpus,
+	.feed = pcore_cluster_feed,
+	.resume_errors = pcore_cluster_resume_errors,
 	.status = psubmit_status,
 	.cut_short = cut_short,
 };
