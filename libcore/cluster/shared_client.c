@@ -577,7 +577,8 @@ static void begin_again(struct shared_client *c)
 {
 	forget_numbers(c);
 	c->full = false;
-	memset(c->numbers, 0, c->n_numbers * sizeof(*c->numbers));
+	if (c->n_numbers > 0)
+		memset(c->numbers, 0, c->n_numbers * sizeof(*c->numbers));
 	for (size_t i = 0; i < c->jobs.n_buckets; i++) {
 		for (struct pcore_map_node *node = c->jobs.buckets[i]; node; node = node->next) {
 			struct shared_job *j = container_of(node, struct shared_job, by_key);
