@@ -39,11 +39,17 @@ static int set_nodes(void *opts, const char *name, const char *value)
 	size_t before = o->n_nodes;
 
 	for (word = text ? strtok_r(text, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
-		if (o->n_nodes == PNODE_NODES_MAX)
+		if (o->n_nodes == PNODE_NODES_MAX) {
+			if (o->n_nodes == before)
+				free(text);
 			return cli_opt_bad(name, value, "too many nodes");
+		}
 		o->nodes[o->n_nodes++] = word;
 	}
-	return o->n_nodes > before ? 0 : cli_opt_bad(name, value, "must be addresses: HOST:PORT or unix:PATH, with commas between");
+	if (o->n_nodes > before)
+		return 0;
+	free(text);
+	return cli_opt_bad(name, value, "must be addresses: HOST:PORT or unix:PATH, with commas between");
 }
 
 static int set_policy(void *opts, const char *name, const char *value)
