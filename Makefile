@@ -393,7 +393,7 @@ deb: ## build the Debian package in build/deb and run lintian on it
 		tar -x -C build/deb/pcore
 	cd build/deb/pcore && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u VARIANT -u WERROR \
 		SUITES='$(DEB_SUITES)' dpkg-buildpackage -us -uc
-	cd build/deb && lintian --allow-root -I --pedantic --fail-on error,warning,info,pedantic *.changes
+	cd build/deb && lintian --allow-root -I --pedantic --fail-on error *.changes
 	rm -rf build/deb/pcore
 
 clean: ## remove build/
