@@ -26,7 +26,10 @@ teardown() { common_teardown; }
 	pqueue create --durable ./d
 	started pid pqueue get --follow ./d 2>err
 	wait_for 10 waits $pid
+	kill -STOP $pid # it could sync what is put before the one that puts it does
+	wait_for 10 state_is $pid T
 	PCORE_FAULT=store-sync:1:EIO run -125 pqueue put ./d a
+	kill -CONT $pid
 	ends 125 $pid
 	[ "$(cat err)" = "pqueue: cannot get from './d': a sync to its disk has failed; what is there is known when all have closed it" ]
 }
