@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# backends: one
+# sanitizers: no
 # The installed libraries: what they export, their headers, and the examples of their manual pages.
 # shellcheck disable=SC2046 # pkg-config prints words
 bats_require_minimum_version 1.5.0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # completions.bats - what bash, zsh and fish offer, asked of the shells themselves.
-# backends: one
+# sanitizers: no
 # shellcheck shell=bash disable=SC2016,SC2154
 
 load support
@@ -38,7 +38,7 @@ offers() {
 @test "bash offers options, verbs, values and commands" {
 	offers bash 'prun --tim' --timeout --timestamps
 	offers bash 'ppool re' ready resize resume
-	offers bash 'psubmit s' starmap
+	offers bash 'psubmit st' starmap stats status
 	offers bash 'ppool resize --he' --help
 	offers bash 'pqueue create --order ' fifo lifo priority
 	offers bash 'pqueue create --order=' fifo lifo priority

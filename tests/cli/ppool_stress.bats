@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # ppool_stress.bats - what breaks tools that run jobs in parallel: the stress list of parallel_alternatives(7), full disks,
 # few descriptors, closed ones, deaths at any moment; and real work, compared byte for byte with what one process makes.
+# sanitizers: no
 # shellcheck shell=bash disable=SC2016,SC1083,SC2086,SC2154,SC2030,SC2031,SC2013,SC2012
 
 load support

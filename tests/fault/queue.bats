@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
+# sanitizers: no
 # A durable queue when its users are killed and the disk is full. What the Nth failing operation does is a unit test's;
 # `make check-fault` kills more.
 

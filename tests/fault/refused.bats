@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
+# sanitizers: no
 # The tools where the kernel's newer calls are refused, as under a container's seccomp filter: the same results.
 
 bats_require_minimum_version 1.5.0

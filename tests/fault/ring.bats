@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
+# sanitizers: no
 # The users of a ring killed at random moments: nothing torn, nothing lost, nobody stuck. `make check-fault` does the same
 # some ten thousand times.
 

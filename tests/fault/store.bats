@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
+# sanitizers: no
 # A store when its users are killed, the disk is full and the power fails. What the Nth failing operation does is a unit test's;
 # `make check-fault` does more rounds of these.
 

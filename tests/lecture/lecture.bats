@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# backends: one
+# sanitizers: no
 # The listings of a lecture on processes and threads, each as a pipeline of our tools (NAME.sh) and as a C program against the
 # installed library (NAME.c). Both print what NAME.out says; for the time of day it has HH:MM:SS. Waits are cut short.
 bats_require_minimum_version 1.5.0
