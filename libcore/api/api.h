@@ -16,16 +16,6 @@
 #include "libcore/base/base.h"
 #include "libcore/proc/proc.h"
 
-/* ---- structs that begin with their size ---- */
-
-/* Take src, which the caller has filled in, as a struct of size bytes: what it does not have is zero. 0; -EINVAL for no size
- * at all, -E2BIG when it has something that is not known here. */
-int pcore_struct_in(void *dst, size_t size, const void *src);
-
-/* Give what src (of size bytes) says to a caller whose struct is as large as its first member says. 0, or -EINVAL when that is
- * less than the least there ever was. */
-int pcore_struct_out(void *dst, size_t least, const void *src, size_t size);
-
 /* ---- errors ---- */
 
 int pcore_error_from(struct pcore_error *error, const struct pcore_err *err); /* error may be NULL. Its code */

@@ -206,7 +206,7 @@ int pcore_pool_commands(const struct pcore_commands *spec)
 {
 	struct commands cs = { .n_running = 0 };
 	struct pcore_sigpipe held;
-	int r = pcore_struct_in(&cs.spec, sizeof(cs.spec), spec);
+	int r = pcore_sized_in(&cs.spec, sizeof(cs.spec), spec);
 
 	if (r == 0 && (!cs.spec.next || !cs.spec.done || cs.spec.jobs > JOBS_MAX))
 		r = -EINVAL;

@@ -289,7 +289,7 @@ int pcore_process_run(const struct pcore_process_spec *spec, struct pcore_proces
 	struct pcore_process *p;
 	int64_t kill_after;
 	bool timed_out;
-	int r = ret && ret->size < PCORE_RESULT_LEAST ? -EINVAL : pcore_struct_in(&in, sizeof(in), spec);
+	int r = ret && ret->size < PCORE_RESULT_LEAST ? -EINVAL : pcore_sized_in(&in, sizeof(in), spec);
 
 	if (r < 0)
 		return pcore_error_plain(error, r, "");

@@ -1,44 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * struct.c - what all public calls need: structs of callers of any age, errors, time.
+ * error.c - what all public calls need: errors, time.
  */
 #include "libcore/api/api.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-int pcore_struct_in(void *dst, size_t size, const void *src)
-{
-	const char *bytes = src;
-	size_t theirs;
-
-	if (!src)
-		return -EINVAL;
-	memcpy(&theirs, src, sizeof(theirs));
-	if (theirs < sizeof(theirs))
-		return -EINVAL;
-	for (size_t i = size; i < theirs; i++)
-		if (bytes[i])
-			return -E2BIG;
-	memset(dst, 0, size);
-	memcpy(dst, src, theirs < size ? theirs : size);
-	memcpy(dst, &size, sizeof(size));
-	return 0;
-}
-
-int pcore_struct_out(void *dst, size_t least, const void *src, size_t size)
-{
-	size_t theirs, n;
-
-	memcpy(&theirs, dst, sizeof(theirs));
-	if (theirs < least)
-		return -EINVAL;
-	n = theirs < size ? theirs : size;
-	memcpy((char *)dst + sizeof(theirs), (const char *)src + sizeof(theirs), n - sizeof(theirs));
-	memset((char *)dst + n, 0, theirs - n);
-	return 0;
-}
 
 int pcore_error_from(struct pcore_error *error, const struct pcore_err *err)
 {

@@ -4,13 +4,13 @@
  */
 #include <fcntl.h>
 
-#include "libcore/api/share.h"
+#include "libcore/api/api.h"
 #include "libcore/ipc/ipc.h"
 
 int pcore_lock_open(struct pcore_lock **ret, const char *path, const struct pcore_lock_spec *spec)
 {
 	struct pcore_lock_spec s = { .kind = PCORE_LOCK_NAMED };
-	int r = spec ? share_in(&s, sizeof(s), spec) : 0;
+	int r = spec ? pcore_sized_in(&s, sizeof(s), spec) : 0;
 
 	if (r < 0)
 		return r;
@@ -28,5 +28,5 @@ int pcore_lock_acquire(struct pcore_lock *l, int flags, int64_t timeout)
 {
 	if (flags & ~PCORE_LOCK_SHARED)
 		return -EINVAL;
-	return pcore_lock_acquire_until(l, flags & PCORE_LOCK_SHARED, 0, share_deadline(timeout));
+	return pcore_lock_acquire_until(l, flags & PCORE_LOCK_SHARED, 0, pcore_deadline(timeout));
 }

@@ -93,7 +93,7 @@ static bool makes_sense(const struct pcore_process_spec *in)
 int pcore_process_plan(struct pcore_process_plan *plan, const struct pcore_process_spec *spec)
 {
 	const struct pcore_process_spec *in = &plan->in;
-	int r = pcore_struct_in(&plan->in, sizeof(plan->in), spec);
+	int r = pcore_sized_in(&plan->in, sizeof(plan->in), spec);
 
 	if (r < 0)
 		return r;

@@ -102,7 +102,7 @@ int pcore_pool_open(struct pcore_workers **ret, const struct pcore_workers_spec 
 {
 	struct pcore_workers_spec in = { .size = sizeof(in) };
 	struct pcore_workers *w = NULL;
-	int r = spec ? pcore_struct_in(&in, sizeof(in), spec) : 0;
+	int r = spec ? pcore_sized_in(&in, sizeof(in), spec) : 0;
 
 	if (r == 0 && (!ret || in.workers > WORKERS_MAX))
 		r = -EINVAL;

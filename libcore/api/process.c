@@ -166,7 +166,7 @@ int pcore_process_tell(const struct pcore_process *p, struct pcore_process_resul
 		r->status = TIMED_OUT;
 	r->lost = p->lost;
 	r->wall = p->ended_ns - p->started_ns;
-	return pcore_struct_out(ret, PCORE_RESULT_LEAST, r, sizeof(*r));
+	return pcore_sized_out(ret, PCORE_RESULT_LEAST, r, sizeof(*r));
 }
 
 int pcore_process_poll(struct pcore_process *p, struct pcore_process_result *ret)

@@ -6,7 +6,7 @@
  */
 #include <fcntl.h>
 
-#include "libcore/api/share.h"
+#include "libcore/api/api.h"
 #include "libcore/queue/queue.h"
 
 _Static_assert(PCORE_QUEUE_FIFO == (int)PCORE_FIFO && PCORE_QUEUE_LIFO == (int)PCORE_LIFO &&
@@ -26,7 +26,7 @@ int pcore_queue_open(struct pcore_queue **ret, const char *path, const struct pc
 		return -EINVAL;
 	if (!spec)
 		return pcore_queue_open_at(ret, AT_FDCWD, path, NULL);
-	r = share_in(&s, sizeof(s), spec);
+	r = pcore_sized_in(&s, sizeof(s), spec);
 	if (r < 0)
 		return r;
 	if (s.order < PCORE_QUEUE_FIFO || s.order > PCORE_QUEUE_PRIORITY || s.sync < PCORE_QUEUE_ALWAYS || s.sync > PCORE_QUEUE_NONE ||
@@ -53,7 +53,7 @@ int pcore_queue_remove(const char *path)
 int pcore_queue_put(struct pcore_queue *q, const void *data, size_t size, int64_t timeout)
 {
 	struct pcore_item item = { .data = data, .len = size };
-	int r = pcore_queue_put_until(q, &item, 1, false, share_deadline(timeout));
+	int r = pcore_queue_put_until(q, &item, 1, false, pcore_deadline(timeout));
 
 	return r < 0 ? r : 0;
 }
@@ -62,7 +62,7 @@ int pcore_queue_put_item(struct pcore_queue *q, const struct pcore_queue_put *wh
 {
 	struct pcore_queue_put p;
 	struct pcore_item item;
-	int r = share_in(&p, sizeof(p), what);
+	int r = pcore_sized_in(&p, sizeof(p), what);
 
 	if (r < 0)
 		return r;
@@ -75,7 +75,7 @@ int pcore_queue_put_item(struct pcore_queue *q, const struct pcore_queue_put *wh
 		.key_len = p.key ? p.key_size : 0,
 		.delay_ns = p.delay,
 		.priority = p.priority };
-	r = pcore_queue_put_until(q, &item, 1, p.replace != 0, share_deadline(timeout));
+	r = pcore_queue_put_until(q, &item, 1, p.replace != 0, pcore_deadline(timeout));
 	if (r > 0 && ret_id)
 		*ret_id = item.id;
 	return r < 0 ? r : 0;
@@ -90,7 +90,7 @@ int pcore_queue_put_many(struct pcore_queue *q, const struct iovec *items, size_
 	n = n < ARRAY_SIZE(some) ? n : ARRAY_SIZE(some);
 	for (size_t i = 0; i < n; i++)
 		some[i] = (struct pcore_item){ .data = items[i].iov_base, .len = items[i].iov_len };
-	return pcore_queue_put_until(q, some, n, false, share_deadline(timeout));
+	return pcore_queue_put_until(q, some, n, false, pcore_deadline(timeout));
 }
 
 /* ---- get ---- */
@@ -120,7 +120,7 @@ int pcore_queue_get_many(struct pcore_queue *q, struct iovec *ret, size_t n, int
 	if (n == 0)
 		return -EINVAL;
 	n = n < ARRAY_SIZE(some) ? n : ARRAY_SIZE(some);
-	r = pcore_queue_get_until(q, some, n, &(struct pcore_take){ .lease = false }, &buf, share_deadline(timeout));
+	r = pcore_queue_get_until(q, some, n, &(struct pcore_take){ .lease = false }, &buf, pcore_deadline(timeout));
 	if (r < 0)
 		pcore_buf_done(&buf);
 	for (int i = 0; i < r; i++)
@@ -139,7 +139,7 @@ static void give(struct pcore_queue_item *ret, const struct pcore_dead *dead, ch
 		.reason = dead->reason,
 		.died = dead->died_ns };
 
-	(void)share_out(ret, ITEM_LEAST, &i, sizeof(i));
+	(void)pcore_sized_out(ret, ITEM_LEAST, &i, sizeof(i));
 }
 
 int pcore_queue_lease(struct pcore_queue *q, int64_t lease, struct pcore_queue_item *ret, int64_t timeout)
@@ -149,9 +149,9 @@ int pcore_queue_lease(struct pcore_queue *q, int64_t lease, struct pcore_queue_i
 	struct pcore_dead taken = { 0 };
 	int r;
 
-	if (share_out(ret, ITEM_LEAST, NULL, 0) < 0 || lease < 0)
+	if (pcore_sized_out(ret, ITEM_LEAST, NULL, 0) < 0 || lease < 0)
 		return -EINVAL;
-	r = pcore_queue_get_until(q, &taken.item, 1, &how, &buf, share_deadline(timeout));
+	r = pcore_queue_get_until(q, &taken.item, 1, &how, &buf, pcore_deadline(timeout));
 	if (r < 0) {
 		pcore_buf_done(&buf);
 		return r;
@@ -166,7 +166,7 @@ int pcore_queue_peek(struct pcore_queue *q, struct pcore_queue_item *ret)
 	struct pcore_dead seen = { 0 };
 	int r;
 
-	if (share_out(ret, ITEM_LEAST, NULL, 0) < 0)
+	if (pcore_sized_out(ret, ITEM_LEAST, NULL, 0) < 0)
 		return -EINVAL;
 	r = pcore_queue_peek_into(q, &seen.item, &buf);
 	if (r < 0) {
@@ -183,7 +183,7 @@ int pcore_queue_dead(struct pcore_queue *q, uint64_t after, struct pcore_queue_i
 	struct pcore_dead dead;
 	int r;
 
-	if (share_out(ret, ITEM_LEAST, NULL, 0) < 0)
+	if (pcore_sized_out(ret, ITEM_LEAST, NULL, 0) < 0)
 		return -EINVAL;
 	r = pcore_queue_dead_into(q, after, &dead, &buf);
 	if (r <= 0) {
@@ -198,12 +198,12 @@ int pcore_queue_dead(struct pcore_queue *q, uint64_t after, struct pcore_queue_i
 
 int pcore_queue_join(struct pcore_queue *q, int64_t timeout)
 {
-	return pcore_queue_join_until(q, share_deadline(timeout));
+	return pcore_queue_join_until(q, pcore_deadline(timeout));
 }
 
 int pcore_queue_poll(struct pcore_queue *q, int64_t timeout)
 {
-	return pcore_queue_poll_until(q, share_deadline(timeout));
+	return pcore_queue_poll_until(q, pcore_deadline(timeout));
 }
 
 int64_t pcore_queue_size(struct pcore_queue *q)
@@ -218,7 +218,7 @@ int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
 {
 	struct pcore_queue_state s;
 	struct pcore_queue_stat out;
-	int r = share_out(ret, STAT_LEAST, NULL, 0);
+	int r = pcore_sized_out(ret, STAT_LEAST, NULL, 0);
 
 	if (r == 0)
 		r = pcore_queue_state(q, &s);
@@ -244,5 +244,5 @@ int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret)
 		.sync = (int)s.spec.sync,
 		.closed = s.closed,
 	};
-	return share_out(ret, STAT_LEAST, &out, sizeof(out));
+	return pcore_sized_out(ret, STAT_LEAST, &out, sizeof(out));
 }

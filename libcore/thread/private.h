@@ -30,19 +30,4 @@ static inline int wait_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t dead
 	return pthread_cond_clockwait(c, m, CLOCK_MONOTONIC, &(struct timespec){ deadline / NS_PER_S, deadline % NS_PER_S });
 }
 
-/* A caller's spec of `given` bytes into ours of `ours`: 0, -EINVAL, -E2BIG. */
-static inline int copy_spec(void *to, size_t ours, const void *from, size_t given)
-{
-	const unsigned char *p = from;
-
-	if (given < sizeof(size_t))
-		return -EINVAL;
-	for (size_t i = ours; i < given; i++)
-		if (p[i])
-			return -E2BIG;
-	memset(to, 0, ours);
-	memcpy(to, from, given < ours ? given : ours);
-	return 0;
-}
-
 #endif

@@ -71,7 +71,7 @@ int pcore_thread_new(struct pcore_thread **ret, const struct pcore_thread_spec *
 	if (!t)
 		return -ENOMEM;
 
-	r = copy_spec(&t->spec, sizeof(t->spec), spec, spec->size);
+	r = pcore_sized_in(&t->spec, sizeof(t->spec), spec);
 	if (r == 0 && !t->spec.fn)
 		r = -EINVAL;
 	if (r == 0 && t->spec.name && !(t->name = strdup(t->spec.name)))

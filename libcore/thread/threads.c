@@ -144,7 +144,7 @@ static void clear_away(struct pcore_threads *t)
 
 static int prepare(struct pcore_threads *t, const struct pcore_threads_spec *spec)
 {
-	int r = copy_spec(&t->spec, sizeof(t->spec), spec, spec->size);
+	int r = pcore_sized_in(&t->spec, sizeof(t->spec), spec);
 
 	if (r < 0)
 		return r;
