@@ -60,7 +60,8 @@ static void heard_answer(struct session_call *c, const struct pcore_wire_answer 
 
 static void ask_next(struct asking *a)
 {
-	session_flush(&a->session, &a->text);
+	if (a->at > 0) /* a heading is printed with what follows it */
+		session_flush(&a->session, &a->text);
 	if (a->at == a->n) {
 		session_over(&a->session, a->status);
 		return;
