@@ -5,12 +5,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
-#include "libcore/cluster/link.h"
+#include "libcore/cluster/link_private.h"
 #include "libcore/cluster/wire_client.h"
 
-enum { RTT_NS = 500 * 1000, CHUNK = 64 * 1024 };
+enum { RTT_NS = 500 * 1000 };
 
 static int64_t now_of(const struct link *l)
 {
@@ -25,155 +24,11 @@ void link_send(struct link *l, enum pcore_wire_type type, uint64_t id, const voi
 		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, body, len);
 }
 
-static struct link_job *job_of(struct link *l, uint64_t job, uint32_t attempt)
+struct link_job *link_job_of(struct link *l, uint64_t job, uint32_t attempt)
 {
 	struct link_job *j = l->host->ops->find(l, job);
 
 	return j && j->on == l && j->attempt == attempt ? j : NULL;
-}
-
-/* ---- input ---- */
-
-/* A part of a file, in memory. */
-static int read_range(struct link *l, const struct pcore_piece *p, uint64_t at, size_t n)
-{
-	int r;
-
-	pcore_buf_clear(&l->range);
-	r = pcore_buf_reserve(&l->range, n);
-	while (r == 0 && l->range.len < n) {
-		ssize_t got = pread(p->fd, l->range.data + l->range.len, n - l->range.len, p->offset + (int64_t)(at + l->range.len));
-
-		if (got > 0)
-			l->range.len += (size_t)got;
-		else if (got == 0 || errno != EINTR)
-			r = got < 0 ? -errno : -ESTALE;
-	}
-	return r;
-}
-
-static int send_input(struct link *l, struct link_job *j, size_t n, bool last)
-{
-	struct link_input *in = &j->in;
-	struct pcore_wire_chunk c = { .attempt = j->attempt, .stream = PCORE_WIRE_STDIN, .last = last, .offset = in->sent, .len = n };
-	uint64_t at = in->sent - in->start;
-	int r = n > 0 && !in->piece.data ? read_range(l, &in->piece, at, n) : 0;
-
-	if (r < 0)
-		return r;
-	c.data = n == 0 ? NULL : in->piece.data ? in->piece.data + at : l->range.data;
-	pcore_buf_clear(&l->buf);
-	r = pcore_wire_put_chunk(&l->buf, &c);
-	if (r < 0)
-		return r;
-	link_send(l, PCORE_WIRE_INPUT, j->id, l->buf.data, l->buf.len);
-	in->sent += n;
-	return 0;
-}
-
-/* The next piece, when this one is sent. 1, or as input() says. */
-static int next_piece(struct link *l, struct link_job *j)
-{
-	struct link_input *in = &j->in;
-	int r = 1;
-
-	while (r > 0 && in->sent >= in->start + in->piece.len) {
-		struct pcore_piece p = { .len = 0 };
-
-		if (in->in_turn && in->taken < in->sent)
-			return 0;
-		r = l->host->ops->input(l, j, &p);
-		in->waiting = r == 0;
-		if (r <= 0)
-			return r;
-		in->start += in->piece.len;
-		in->piece = p;
-	}
-	return r;
-}
-
-void link_feed(struct link_job *j)
-{
-	struct link_input *in = &j->in;
-	struct link *l = j->on;
-	int r = 0;
-
-	while (r == 0 && in->open && !in->held && l && l->joined) {
-		uint64_t n;
-
-		r = next_piece(l, j);
-		if (r == -ENODATA) {
-			in->open = false;
-			r = send_input(l, j, 0, true);
-			break;
-		}
-		if (r <= 0)
-			return;
-		n = in->start + in->piece.len - in->sent;
-		n = n < in->limit - in->sent ? n : in->limit - in->sent;
-		if (n == 0)
-			return;
-		r = send_input(l, j, n < CHUNK ? (size_t)n : CHUNK, false);
-	}
-	if (r < 0) {
-		in->open = false;
-		l->host->ops->input_over(l, j, r);
-	}
-}
-
-static void feed_all(struct link *l)
-{
-	struct pcore_list *node;
-
-	while ((node = pcore_list_pop(&l->to_feed)))
-		link_feed(container_of(node, struct link_job, in.link));
-}
-
-/* From the first byte that the node has not got. */
-static void resume_input(struct link *l, struct link_job *j, const struct pcore_wire_adopt *a)
-{
-	struct link_input *in = &j->in;
-
-	if (in->limit == 0 || in->over || a->state == PCORE_WIRE_JOB_DONE)
-		return;
-	if (a->input < in->start) {
-		l->host->ops->input_again(l, j);
-		in->start = 0;
-		in->piece.len = 0;
-	}
-	in->sent = a->input;
-	in->limit = in->limit > in->sent ? in->limit : in->sent;
-	in->open = true;
-	in->held = in->in_turn && a->state != PCORE_WIRE_JOB_RUNNING;
-	pcore_list_del(&in->link);
-	pcore_list_add_tail(&l->to_feed, &in->link);
-}
-
-static void begin_input(struct link *l, struct link_job *j)
-{
-	bool in_turn = j->in.in_turn;
-
-	pcore_list_del(&j->in.link);
-	j->in = (struct link_input){ .open = true, .in_turn = in_turn, .held = in_turn, .limit = PCORE_WIRE_CREDIT };
-	pcore_list_init(&j->in.link);
-	pcore_list_add_tail(&l->to_feed, &j->in.link);
-}
-
-static void hear_credit(struct link *l, const struct pcore_wire_credit *c)
-{
-	struct link_job *j = job_of(l, c->job, c->attempt);
-	struct link_input *in = j ? &j->in : NULL;
-
-	if (!j || c->stream != PCORE_WIRE_STDIN || in->limit == 0)
-		return;
-	in->limit = c->limit > in->limit ? c->limit : in->limit;
-	in->taken = in->limit - PCORE_WIRE_CREDIT;
-	if (c->closed && !in->over) {
-		in->over = true;
-		in->open = false;
-		l->host->ops->input_over(l, j, 0);
-	}
-	link_feed(j);
 }
 
 /* ---- what the scheduler wants ---- */
@@ -223,7 +78,7 @@ static int put_start(struct writer *w, const struct pcore_sched_batch *b, const 
 	j->attempt = a->attempt;
 	j->on = w->link;
 	if (m.flags & PCORE_WIRE_STREAM)
-		begin_input(w->link, j);
+		link_input_begin(w->link, j);
 	m.flags |= a->ahead ? PCORE_WIRE_AHEAD : 0;
 	j->n_ids = a->n_ids < LINK_IDS ? a->n_ids : LINK_IDS;
 	for (uint16_t i = 0; i < j->n_ids; i++) {
@@ -276,7 +131,7 @@ void link_act(struct link *l, const struct pcore_sched_batch *b)
 			r = put_ref(&w, a);
 	}
 	end_frame(&w);
-	feed_all(l);
+	link_input_feed(l);
 	if (r < 0 && l->conn) /* what it was not told it does not claim, and so it is assigned again */
 		pcore_net_abort(l->conn);
 }
@@ -515,7 +370,7 @@ static int join(struct link *l)
 		(void)pcore_net_send(l->conn, PCORE_WIRE_STAY, PCORE_NET_OPTIONAL, 0, NULL, 0);
 	r = h->ops->joined(l);
 	h->ops->changed(l);
-	feed_all(l);
+	link_input_feed(l);
 	return r;
 }
 
@@ -538,7 +393,7 @@ static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 			claim.ids = j->ids;
 			claim.n_ids = j->n_ids;
 			j->on = l;
-			resume_input(l, j, &a);
+			link_input_resume(l, j, &a);
 		}
 		r = pcore_buf_add(&l->claims, &claim, sizeof(claim));
 	}
@@ -636,7 +491,7 @@ static int hear_output(struct link *l, const struct pcore_wire_frame *f)
 		return r < 0 ? r : -EPROTO;
 	if (f->id >> 63)
 		return hear_errors(l, f->id, &chunk);
-	j = job_of(l, f->id, chunk.attempt);
+	j = link_job_of(l, f->id, chunk.attempt);
 	if (!j)
 		return 0;
 	known = j->received[chunk.stream];
@@ -656,7 +511,7 @@ static int hear_output(struct link *l, const struct pcore_wire_frame *f)
 
 static void hear_done(struct link *l, const struct pcore_wire_done *d)
 {
-	struct link_job *j = job_of(l, d->job, d->attempt);
+	struct link_job *j = link_job_of(l, d->job, d->attempt);
 	struct pcore_sched_result stale = { 0 };
 
 	if (!j) { /* the scheduler has it acknowledged */
@@ -709,7 +564,7 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 	if (!l->joined)
 		return -EPROTO;
 	while (f->type == PCORE_WIRE_STARTED_N && pcore_wire_next_started(&in, &started)) {
-		struct link_job *j = job_of(l, started.job, started.attempt);
+		struct link_job *j = link_job_of(l, started.job, started.attempt);
 
 		(void)pcore_sched_started(s, now_of(l), l->handle, started.job, started.attempt);
 		if (!j)
@@ -721,7 +576,7 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 	while (f->type == PCORE_WIRE_DONE_N && pcore_wire_next_done(&in, &done))
 		hear_done(l, &done);
 	while (f->type == PCORE_WIRE_CREDIT_N && pcore_wire_next_credit(&in, &credit))
-		hear_credit(l, &credit);
+		link_input_credit(l, &credit);
 	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &ref))
 		hear_retracted(l, &ref);
 	l->host->ops->pump(l);
