@@ -108,6 +108,25 @@ after" ]
 	[ "$(psubmit get 4)" = next ]
 }
 
+small() { [ "$(du -sk state | cut -f1)" -lt 40000 ]; }
+
+@test "the state is made smaller when much of it is forgotten, and the rest is still there" {
+	scheduler --state "$PWD/state"
+	node n1 --cpus 2
+	seq 100 | psubmit async -a - --node n2 echo
+	seq 62 | psubmit async -a - sh -c 'head -c 1000000 /dev/zero'
+	run -0 psubmit wait 2
+	psubmit forget 2
+	seq 8 | psubmit async -a - sh -c 'yes "$0" | head -c 1000000'
+	run -0 psubmit wait 3
+	wait_for 10 small
+	kill -KILL "$sched"
+	scheduler --state "$PWD/state"
+	psubmit get 3 | cmp - <(for n in $(seq 8); do yes "$n" | head -c 1000000; done)
+	node n2
+	[ "$(psubmit get 1)" = "$(seq 100)" ]
+}
+
 @test "a node that is killed loses its jobs to another one, and one that is not wanted does not spin" {
 	scheduler
 	node n1 --cpus 1
