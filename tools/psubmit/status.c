@@ -125,8 +125,8 @@ static int status_row(struct session_call *c, const struct pcore_wire_frame *f)
 static void status_next(struct status *s)
 {
 	static const struct pcore_watch_ops ops = { .done = status_done, .over = status_watched };
+	struct pcore_wire_about m = { .has = PCORE_WIRE_HAS(PCORE_WIRE_ABOUT_SUBMISSION) };
 	const struct job_id *id = &s->ids[s->at];
-	const struct pcore_wire_about m = { .has = PCORE_WIRE_HAS(PCORE_WIRE_ABOUT_SUBMISSION), .submission = id->submission };
 	int r = 0;
 
 	session_flush(&s->session, &s->text);
@@ -134,6 +134,7 @@ static void status_next(struct status *s)
 		session_over(&s->session, s->status);
 		return;
 	}
+	m.submission = id->submission;
 	if (id->to == PCORE_WIRE_TO_END) {
 		s->call = (struct session_call){ .row = status_row, .over = status_listed };
 		r = pcore_wire_put_about(&s->call.call.body, PCORE_WIRE_LIST, &m);
