@@ -68,7 +68,7 @@ is() { [ "$(listed "$1")" = "$2" ]; } # is ID STATE
 	psubmit async sh -c 'echo began; exec sleep 60' >id
 	wait_for 10 is "$(cat id)" running
 	run -0 psubmit cancel "$(cat id)"
-	wait_for 10 is "$(cat id)" 'cancelled\|failed\|done' || true
+	wait_for 10 is "$(cat id)" cancelled
 	run ! psubmit get "$(cat id)"
 	[[ "$output" == began* ]]
 	run -0 psubmit nodes
