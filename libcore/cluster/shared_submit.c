@@ -456,7 +456,7 @@ int shared_submit(struct shared_client *c, const struct pcore_wire_frame *f)
 		}
 	}
 	if (r < 0)
-		shared_say_answer(c, f->id, r == -EAGAIN ? 75 : 125, why_not(r));
+		shared_say_answer(c, f->id, r == -EAGAIN ? 75 : r == -ENOENT || r == -ECANCELED ? 1 : 125, why_not(r));
 	return 0;
 }
 

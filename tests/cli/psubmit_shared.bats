@@ -260,7 +260,7 @@ state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; }
 	psubmit async --node n9 true # 4
 	psubmit async --cpus 9 true # 5
 	psubmit async --priority 5 true # 6
-	run ! psubmit async --after 99 true
+	run -1 psubmit async --after 99 true
 	[[ "$output" == "psubmit: "* ]]
 	run -0 psubmit explain 1 2 3 4 5 6
 	[[ "$output" == "1: running on n1
