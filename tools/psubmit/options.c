@@ -52,6 +52,8 @@ static int set_nodes(void *opts, const char *name, const char *value)
 
 	if (strchr(value, '/') && strncmp(value, "unix:", 5) != 0)
 		return read_nodes(o, name, value);
+	if (value[strspn(value, ",")] == '\0')
+		return cli_opt_bad(name, value, "must be addresses with commas between, or a file");
 	text = strdup(value);
 	if (!text)
 		return cli_error("out of memory");
@@ -94,8 +96,11 @@ static int set_resource(void *opts, const char *name, const char *value)
 static int set_label(void *opts, const char *name, const char *value)
 {
 	struct psubmit_opts *o = opts;
-	char *text = strdup(value), *word, *save = NULL;
+	char *text, *word, *save = NULL;
 
+	if (value[strspn(value, ",")] == '\0')
+		return cli_opt_bad(name, value, "must be K=V or K!=V, with commas between");
+	text = strdup(value);
 	for (word = text ? strtok_r(text, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
 		char *equals = strchr(word, '=');
 		bool differs = equals && equals > word && equals[-1] == '!';
