@@ -121,6 +121,7 @@ small() { [ "$(du -sk state | cut -f1)" -lt 40000 ]; }
 	run -0 psubmit wait 3
 	wait_for 10 small
 	kill -KILL "$sched"
+	wait "$sched" || true
 	scheduler --state "$PWD/state"
 	psubmit get 3 | cmp - <(for n in $(seq 8); do yes "$n" | head -c 1000000; done)
 	node n2

@@ -155,6 +155,7 @@ end() { touch "${@/#/$TMPDIR/end.}"; }
 peer() {
 	# shellcheck disable=SC2059 # they are meant to be read
 	printf "$2" >bytes
+	: >peer # now: the background is late to do so
 	saypeer "$1" bytes >peer 2>&1 3>&- &
 	others+=($!)
 	wait_for 10 nonempty peer
