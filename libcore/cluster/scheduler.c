@@ -207,7 +207,6 @@ static int client_gone(struct pcore_sched *s, struct client *c)
 		return (int)r;
 	c->present = false;
 	c->leaving = true;
-	pcore_heap_remove(&s->client_graces, &c->grace);
 	pcore_list_del(&c->waits_for_room);
 	if (c->private) {
 		PCORE_LIST_FOREACH_SAFE(link, &c->arrays)
@@ -224,6 +223,7 @@ static int client_gone(struct pcore_sched *s, struct client *c)
 		c->present = true;
 		return (int)r;
 	}
+	pcore_heap_remove(&s->client_graces, &c->grace);
 	sched_client_release(s, c);
 	return 0;
 }

@@ -239,6 +239,8 @@ void oracle_settled(struct oracle *o)
 				o->runs[i].node);
 	if (c.waiting + c.queued + c.backoff + c.held + c.ahead + c.running + c.arrays > 0)
 		sim_fail(o->w, "stuck: the scheduler has jobs that nobody knows");
+	if (c.clients > o->w->plan->n_clients)
+		sim_fail(o->w, "stuck: the scheduler has clients that have gone");
 }
 
 /* ---- shares, with one CPU a job and no faults ---- */
