@@ -252,6 +252,9 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 $(BUILD)/unit/scheduler_sim: $(call objects,$(wildcard tests/sim/*.c))
 $(BUILD)/unit/scheduler_sim: LIBS = -lcmocka -luring -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray
 
+# where each allocation fails once
+$(BUILD)/unit/api_cluster: LIBS = -lcmocka -luring -lssl -lcrypto -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray
+
 $(BUILD)/helpers/%: LIBS = -luring
 $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
 	@mkdir -p $(@D)

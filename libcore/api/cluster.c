@@ -343,7 +343,12 @@ static int start_local(struct pcore_cluster_client *c, struct pcore_error *error
 		(void)pcore_fd_close(fds[0]);
 	else
 		r = pcore_net_adopt(&ours, c->net, fds[0], PCORE_NET_PLAIN, &our_ops, NULL, &err);
-	return r < 0 ? r : pcore_cluster_adopt(c->ex, ours);
+	if (r < 0)
+		return r;
+	r = pcore_cluster_adopt(c->ex, ours);
+	if (r < 0)
+		pcore_net_abort(ours);
+	return r;
 }
 
 /* ---- open and close ---- */
@@ -369,7 +374,11 @@ static int start(struct pcore_cluster_client *c)
 	struct pcore_err err;
 	int r = pcore_cluster_new(&c->ex, c->loop, &spec, &err);
 
-	return r < 0 ? r : pcore_pool_new(&c->pool, c->loop, &pool, &pcore_cc_owner, c, c->ex);
+	if (r == 0)
+		r = pcore_pool_new(&c->pool, c->loop, &pool, &pcore_cc_owner, c, c->ex);
+	if (r < 0 && c->ex)
+		pcore_cluster_abandon(c->ex);
+	return r;
 }
 
 static bool has_node(struct pcore_cluster_client *c, void *arg)
@@ -409,8 +418,6 @@ static bool is_idle(struct pcore_cluster_client *c, void *arg)
 
 static void free_all(struct pcore_cluster_client *c)
 {
-	if (c->ex && !c->pool)
-		return; /* no memory for it: what has begun cannot be taken back */
 	if (c->pool) {
 		bool quiet = pcore_list_empty(&c->begun);
 
@@ -420,6 +427,8 @@ static void free_all(struct pcore_cluster_client *c)
 	}
 	while (c->loop && pcore_loop_turn(c->loop, true) > 0)
 		; /* until nothing of it is left */
+	if (c->ex && !c->pool)
+		c->ex->ops->free(c->ex);
 	pcore_pool_free(c->pool);
 	pcore_node_free(c->node);
 	pcore_net_free(c->node_net);

@@ -620,6 +620,16 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	return 0;
 }
 
+void pcore_cluster_abandon(struct pcore_executor *ex)
+{
+	struct cluster *c = cluster_of(ex);
+
+	assert(!ex->pool && pcore_list_empty(&c->links));
+
+	c->host.closing = true;
+	pcore_op_cancel(c->host.loop, &c->tick);
+}
+
 int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const struct pcore_net_addr *addrs, size_t n)
 {
 	struct cluster *c = cluster_of(ex);

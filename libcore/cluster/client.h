@@ -71,6 +71,9 @@ struct pcore_cluster_spec {
 /* 0, -errno with err. Its first node is waited for from now on. */
 int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_cluster_spec *spec, struct pcore_err *err);
 
+/* No pool is had for it: let go of what it has begun. When the loop has turned until it runs out of operations, its free() is due. */
+void pcore_cluster_abandon(struct pcore_executor *ex);
+
 /* Keep a connection to this node (the first address that answers). 0, -ENOMEM. */
 int pcore_cluster_connect(struct pcore_executor *ex, const char *text, const struct pcore_net_addr *addrs, size_t n);
 

@@ -298,8 +298,8 @@ static void changed(struct link *l)
 static void gone(struct link *l, const struct pcore_net_error *e)
 {
 	cluster_forget_workers(l);
-	if (!l->host->closing)
-		cluster_tell(cluster_of(l), PCORE_CLUSTER_GONE, l->name, e->why, e->code, NULL);
+	if (!l->host->closing) /* it has no name of ours when there was no memory for one */
+		cluster_tell(cluster_of(l), PCORE_CLUSTER_GONE, l->node.name, e->why, e->code, NULL);
 }
 
 static void unreachable(struct link *l, const struct pcore_net_error *e)

@@ -339,6 +339,69 @@ static void a_node_comes_and_goes(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* ---- no memory ---- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+
+static _Thread_local unsigned fail_at; /* the one after so many fails; 0: none */
+
+static bool fails(void)
+{
+	return fail_at > 0 && --fail_at == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return fails() ? NULL : __real_realloc(p, size);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(p, n, size);
+}
+
+/* Whichever allocation fails: it opens nevertheless, or says so and leaves nothing. */
+static void without_memory_nothing_is_opened(void **state)
+{
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client *c;
+	unsigned failed = 0, left = 0;
+
+	(void)state;
+	spec.dir = "/";
+	spec.wait_nodes = 20 * NS_PER_MS; /* that of this machine may be cut off */
+	for (unsigned n = 1; left == 0; n++) {
+		int r;
+
+		c = NULL;
+		fail_at = n;
+		r = pcore_cluster_client_open(&c, &spec, NULL);
+		left = fail_at;
+		fail_at = 0;
+		assert_true(r == 0 ? !!c : !c);
+		failed += r == -ENOMEM;
+		pcore_cluster_client_close(c);
+	}
+	assert_true(failed > 10);
+}
+
 /* ---- mistakes ---- */
 
 static void nobody_there_is_told(void **state)
@@ -464,6 +527,7 @@ int main(void)
 		TEST(close_kills_what_runs),
 		TEST(a_map_tells_in_order),
 		TEST(a_node_comes_and_goes),
+		TEST(without_memory_nothing_is_opened),
 		TEST(nobody_there_is_told),
 		TEST(bad_specs_are_refused),
 		TEST(bad_calls_are_refused),
