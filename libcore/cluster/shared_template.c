@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "libcore/cluster/shared_private.h"
+#include "libcore/cluster/spec.h"
 
 static uint32_t env_number(const struct shared_env *e)
 {
@@ -180,61 +181,14 @@ uint32_t shared_template_tell(struct link *l, const struct shared_template *t)
 
 /* ---- what a job of it needs ---- */
 
-static size_t take_needs(const struct pcore_wire_template *t, struct pcore_sched_need *ret)
-{
-	struct pcore_wire_list list = t->resources;
-	struct pcore_wire_resource r;
-	size_t n = 0;
-
-	while (n < PCORE_SCHED_PARTS_MAX && pcore_wire_next_resource(&list, &r))
-		ret[n++] = (struct pcore_sched_need){ r.name, (uint32_t)(r.count < UINT32_MAX ? r.count : UINT32_MAX) };
-	return n;
-}
-
-/* Words "K=V" and "K!=V", taken apart in text. */
-static size_t take_labels(const struct pcore_wire_template *t, struct pcore_sched_label *ret, char *text)
-{
-	struct pcore_wire_words words = t->node_labels;
-	const char *word;
-	size_t n = 0;
-
-	while (n < PCORE_SCHED_PARTS_MAX && (word = pcore_wire_word(&words))) {
-		size_t len = strlen(word) + 1;
-		char *equals;
-
-		memcpy(text, word, len);
-		equals = strchr(text, '=');
-		if (!equals || equals == text)
-			return SIZE_MAX;
-		ret[n] = (struct pcore_sched_label){ text, equals + 1, equals[-1] == '!' };
-		equals[ret[n].differs ? -1 : 0] = '\0';
-		text += len;
-		n++;
-	}
-	return n;
-}
-
 int shared_template_submit(
 	struct pcore_shared *s, const struct shared_template *t, uint64_t client, struct pcore_sched_jobs *jobs, uint64_t *ret_first)
 {
-	struct pcore_sched_need needs[PCORE_SCHED_PARTS_MAX];
-	struct pcore_sched_label labels[PCORE_SCHED_PARTS_MAX];
-	struct pcore_sched_request *q = &jobs->request;
-	char *text = malloc(t->t.node_labels.len + 1);
-	int r;
+	_cleanup_(pcore_needs_done) struct pcore_needs needs = { .text = NULL };
+	int r = pcore_needs_read(&needs, &t->t);
 
-	if (!text)
-		return -ENOMEM;
-	*q = (struct pcore_sched_request){
-		.cpus = (uint32_t)(t->t.cpus < UINT32_MAX ? t->t.cpus : UINT32_MAX),
-		.memory = t->t.memory,
-		.needs = needs,
-		.n_needs = take_needs(&t->t, needs),
-		.labels = labels,
-		.n_labels = take_labels(&t->t, labels, text),
-		.node = t->t.has & PCORE_WIRE_HAS(PCORE_WIRE_T_NODE) ? t->t.node : NULL,
-	};
-	r = q->n_labels == SIZE_MAX ? -EINVAL : pcore_sched_submit(s->host.sched, shared_now(s), client, jobs, ret_first);
-	free(text);
-	return r;
+	if (r < 0)
+		return r == -EPROTO ? -EINVAL : r;
+	jobs->request = needs.request;
+	return pcore_sched_submit(s->host.sched, shared_now(s), client, jobs, ret_first);
 }

@@ -391,6 +391,66 @@ void pcore_template_done(struct pcore_template *t)
 	*t = (struct pcore_template){ .body = NULL };
 }
 
+/* ---- what a job of it needs ---- */
+
+static size_t take_needs(const struct pcore_wire_template *t, struct pcore_sched_need *ret)
+{
+	struct pcore_wire_list list = t->resources;
+	struct pcore_wire_resource r;
+	size_t n = 0;
+
+	while (n < PCORE_SCHED_PARTS_MAX && pcore_wire_next_resource(&list, &r))
+		ret[n++] = (struct pcore_sched_need){ r.name, (uint32_t)(r.count < UINT32_MAX ? r.count : UINT32_MAX) };
+	return n;
+}
+
+/* Words "K=V" and "K!=V", taken apart in text. */
+static int take_labels(const struct pcore_wire_template *t, struct pcore_needs *ret)
+{
+	struct pcore_wire_words words = t->node_labels;
+	char *text = ret->text;
+	const char *word;
+	size_t n = 0;
+
+	while (n < PCORE_SCHED_PARTS_MAX && (word = pcore_wire_word(&words))) {
+		size_t len = strlen(word) + 1;
+		char *equals;
+
+		memcpy(text, word, len);
+		equals = strchr(text, '=');
+		if (!equals || equals == text)
+			return -EPROTO;
+		ret->labels[n] = (struct pcore_sched_label){ text, equals + 1, equals[-1] == '!' };
+		equals[ret->labels[n].differs ? -1 : 0] = '\0';
+		text += len;
+		n++;
+	}
+	ret->request.n_labels = n;
+	return 0;
+}
+
+int pcore_needs_read(struct pcore_needs *ret, const struct pcore_wire_template *t)
+{
+	ret->text = malloc(t->node_labels.len + 1);
+	if (!ret->text)
+		return -ENOMEM;
+	ret->request = (struct pcore_sched_request){
+		.cpus = (uint32_t)(t->cpus < UINT32_MAX ? t->cpus : UINT32_MAX),
+		.memory = t->memory,
+		.needs = ret->needs,
+		.n_needs = take_needs(t, ret->needs),
+		.labels = ret->labels,
+		.node = has(t, PCORE_WIRE_T_NODE) ? t->node : NULL,
+	};
+	return take_labels(t, ret);
+}
+
+void pcore_needs_done(struct pcore_needs *n)
+{
+	free(n->text);
+	n->text = NULL;
+}
+
 /* ---- environments ---- */
 
 /* Is it the variable of "K=V" or "K"? */

@@ -13,6 +13,7 @@
 #ifndef PCORE_CLUSTER_SPEC_H
 #define PCORE_CLUSTER_SPEC_H
 
+#include "libcore/cluster/scheduler.h"
 #include "libcore/cluster/wire.h"
 #include "libcore/pool/pool.h"
 #include "libcore/proc/proc.h"
@@ -58,6 +59,18 @@ struct pcore_template {
 /* 0, -EPROTO, -ENOMEM. */
 int pcore_template_read(struct pcore_template *ret, const struct pcore_wire_frame *f);
 void pcore_template_done(struct pcore_template *t); /* a zeroed one is fine */
+
+/* What a job of a template needs, for a scheduler. Not to be moved; it points to the template's body. */
+struct pcore_needs {
+	struct pcore_sched_request request;
+	struct pcore_sched_need needs[PCORE_SCHED_PARTS_MAX];
+	struct pcore_sched_label labels[PCORE_SCHED_PARTS_MAX];
+	char *text; /* of the labels */
+};
+
+/* 0, -EPROTO (a label that is none), -ENOMEM. */
+int pcore_needs_read(struct pcore_needs *ret, const struct pcore_wire_template *t);
+void pcore_needs_done(struct pcore_needs *n); /* a zeroed one is fine */
 
 /* An environment that was read: as it is for all jobs, without a NULL at its end. */
 struct pcore_jobenv {
