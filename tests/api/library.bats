@@ -33,6 +33,12 @@ listed() {
 	done
 }
 
+@test "the packages list the same names, each with the version that it came in" {
+	for l in libpcore libpcore-cluster; do
+		sed -nE 's/^ ([a-z0-9_]+)@PCORE_0 [0-9]+\.[0-9.]+$/\1/p' "$top/debian/${l}0.symbols" | diff <(listed $l) -
+	done
+}
+
 @test "what the headers declare is what the libraries export" {
 	for h in "$include"/*.h; do
 		"$CC" -E -P -I"$include/.." "$h"
