@@ -96,8 +96,8 @@ static void a_line_is_a_timer_with_the_options_of_its_verb(void **state)
 	assert_int_equal(table.n, 2);
 	t = table.timers[0];
 	assert_string_equal(t->name, "a.1");
-	assert_string_equal(t->file, "t");
-	assert_int_equal(t->line, 3);
+	assert_string_equal(t->place.file, "t");
+	assert_int_equal(t->place.line, 3);
 	assert_int_equal(t->priority, -7);
 	assert_int_equal(t->opts.verb, PTIMER_EVERY);
 	assert_int_equal(t->opts.duration, 10 * NS_PER_S);
@@ -109,7 +109,7 @@ static void a_line_is_a_timer_with_the_options_of_its_verb(void **state)
 	assert_null(t->opts.command[2]);
 	t = table.timers[1];
 	assert_string_equal(t->name, "B-2");
-	assert_int_equal(t->line, 4);
+	assert_int_equal(t->place.line, 4);
 	assert_int_equal(t->priority, 0);
 	assert_null(t->opts.command);
 	assert_true(t->opts.monotonic);
@@ -149,8 +149,8 @@ static void a_backslash_at_the_end_of_a_line_joins_the_next(void **state)
 	expect_words("a \\\n# b", "[a]");
 	expect_words("a \\\n\\\n\\\n b", "[a][b]");
 	assert_int_equal(read_string("a: \\\n\\\nafter 0\n\nb: after 0"), 0);
-	assert_int_equal(table.timers[0]->line, 1);
-	assert_int_equal(table.timers[1]->line, 5);
+	assert_int_equal(table.timers[0]->place.line, 1);
+	assert_int_equal(table.timers[1]->place.line, 5);
 }
 
 static void a_zone_is_opened_once(void **state)
@@ -310,6 +310,16 @@ static void a_doubt_is_told_at_the_expression_and_does_not_count(void **state)
 	assert_string_equal(told, "1:10 warning: who knows\n3:10 invalid duration 'x': must be one such as 90, 1.5s, 200ms, 2m, 3h or 1d\n");
 }
 
+static void only_names_stay_of_a_table_that_is_looked_at(void **state)
+{
+	(void)state;
+	table.names_only = true;
+	assert_int_equal(ptimer_table_parse(&table, "t", "a: after 0\nb: every 1\na: after 1", 32, &zones, tell, NULL), 1);
+	assert_string_equal(told, "3:1 'a' is there already, in 't' on line 1\n");
+	assert_int_equal(table.n, 0);
+	assert_int_equal(table.names.len, 2);
+}
+
 /* ---- files ---- */
 
 static char *path_of(const char *name)
@@ -345,8 +355,8 @@ static void files_are_included_from_where_they_are(void **state)
 	assert_int_equal(read_path("t"), 2);
 	assert_int_equal(table.n, 3);
 	assert_string_equal(table.timers[1]->name, "d");
-	assert_string_equal(strrchr(table.timers[1]->file, '/'), "/v w");
-	assert_int_equal(table.timers[1]->line, 2);
+	assert_string_equal(strrchr(table.timers[1]->place.file, '/'), "/v w");
+	assert_int_equal(table.timers[1]->place.line, 2);
 	assert_string_equal(table.timers[2]->name, "b");
 	assert_int_equal(table.n_files, 3);
 	assert_memory_equal(told, "u:1:10 invalid duration 'x'", 27);
@@ -439,6 +449,7 @@ int main(void)
 		TABLE_TEST(a_line_that_cannot_be_split_is_told_and_left_out),
 		TABLE_TEST(a_line_has_a_limit),
 		TABLE_TEST(a_doubt_is_told_at_the_expression_and_does_not_count),
+		TABLE_TEST(only_names_stay_of_a_table_that_is_looked_at),
 		TABLE_TEST(files_are_included_from_where_they_are),
 		TABLE_TEST(a_file_is_read_once_and_not_too_deeply),
 		TABLE_TEST(what_cannot_be_included_is_told_by_its_name),

@@ -42,7 +42,7 @@ static const char *doubt(void *ctx, const struct ptimer_timer *t)
 
 static int check_table(struct check *c, const char *path)
 {
-	struct ptimer_table t = { .doubt = doubt };
+	struct ptimer_table t = { .names_only = true, .doubt = doubt };
 	int r = ptimer_table_read(&t, path, &c->zones, ptimer_tell_mistake, c);
 
 	ptimer_table_done(&t);

@@ -322,7 +322,7 @@ static void told(void *ctx, const char *file, unsigned line, unsigned column, co
 static int read_back(struct import *im)
 {
 	struct ptimer_zones zones = { 0 };
-	struct ptimer_table t = { 0 };
+	struct ptimer_table t = { .names_only = true };
 	int r = ptimer_table_parse(&t, im->file, im->out.data, im->out.len, &zones, told, im);
 
 	ptimer_table_done(&t);

@@ -228,7 +228,7 @@ static struct ptimer_timer *new_timer(const struct source *s, size_t n, size_t l
 	for (size_t i = 0; i < n; i++, text += strlen(text) + 1)
 		words[i] = text;
 	words[n] = NULL;
-	*t = (struct ptimer_timer){ .words = words, .name = words[0], .file = s->file, .line = s->line };
+	*t = (struct ptimer_timer){ .words = words, .name = words[0], .place = { .file = s->file, .line = s->line } };
 	ptimer_opts_init(&t->opts);
 	return t;
 }
@@ -336,41 +336,79 @@ static bool read_timer(const struct source *s, struct ptimer_timer *t, size_t n)
 	return true;
 }
 
+/* Room for one more. */
+static int reserve_timer(struct ptimer_table *table)
+{
+	size_t cap = table->cap ? table->cap * 2 : 16;
+	struct ptimer_timer **grown;
+
+	if (table->n < table->cap)
+		return 0;
+	grown = reallocarray(table->timers, cap, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	table->timers = grown;
+	table->cap = cap;
+	return 0;
+}
+
 /* 0, -EEXIST after it was told, -ENOMEM. */
+static int keep_place(const struct source *s, struct ptimer_place *place, const char *name)
+{
+	struct pcore_map *names = &s->reader->table->names;
+	const struct ptimer_place *other;
+	int r = pcore_map_insert(names, &place->by_name, name, strlen(name));
+
+	if (r == -EEXIST) {
+		other = container_of(pcore_map_find(names, name, strlen(name)), struct ptimer_place, by_name);
+		mistake(s, origin(s, 0), "'%s' is there already, in '%s' on line %u", name, other->file, other->line);
+	}
+	return r;
+}
+
 static int keep_timer(const struct source *s, struct ptimer_timer *t)
 {
 	struct ptimer_table *table = s->reader->table;
-	const struct ptimer_timer *other;
+	int r = reserve_timer(table);
+
+	if (r == 0)
+		r = keep_place(s, &t->place, t->name);
+	if (r == 0)
+		table->timers[table->n++] = t;
+	return r;
+}
+
+/* Its place in a block with its name. */
+static int keep_name(const struct source *s, const struct ptimer_timer *t)
+{
+	struct ptimer_table *table = s->reader->table;
+	struct ptimer_place *place = malloc(sizeof(*place) + strlen(t->name) + 1);
 	int r;
 
-	if (table->n == table->cap) {
-		size_t cap = table->cap ? table->cap * 2 : 16;
-		struct ptimer_timer **grown = reallocarray(table->timers, cap, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		table->timers = grown;
-		table->cap = cap;
+	if (!place)
+		return -ENOMEM;
+	*place = t->place;
+	r = keep_place(s, place, strcpy((char *)(place + 1), t->name));
+	if (r < 0) {
+		free(place);
+		return r;
 	}
-	r = pcore_map_insert(&table->names, &t->by_name, t->name, strlen(t->name));
-	if (r == 0) {
-		table->timers[table->n++] = t;
-	} else if (r == -EEXIST) {
-		other = ptimer_table_find(table, t->name);
-		mistake(s, origin(s, 0), "'%s' is there already, in '%s' on line %u", t->name, other->file, other->line);
-	}
-	return r;
+	place->next = table->places;
+	table->places = place;
+	return 0;
 }
 
 static int add_timer(const struct source *s, size_t n, size_t len)
 {
 	struct ptimer_timer *t = new_timer(s, n, len);
-	int r;
+	bool names_only = s->reader->table->names_only;
+	int r = -EINVAL;
 
 	if (!t)
 		return -ENOMEM;
-	r = read_timer(s, t, n) ? keep_timer(s, t) : -EINVAL;
-	if (r < 0)
+	if (read_timer(s, t, n))
+		r = names_only ? keep_name(s, t) : keep_timer(s, t);
+	if (r < 0 || names_only)
 		ptimer_timer_free(t);
 	return r == -ENOMEM ? r : 0;
 }
@@ -554,7 +592,13 @@ int ptimer_table_parse(struct ptimer_table *t, const char *file, const char *tex
 
 void ptimer_table_done(struct ptimer_table *t)
 {
+	struct ptimer_place *next;
+
 	pcore_map_done(&t->names);
+	for (struct ptimer_place *place = t->places; place; place = next) {
+		next = place->next;
+		free(place);
+	}
 	for (size_t i = 0; i < t->n; i++)
 		ptimer_timer_free(t->timers[i]);
 	for (size_t i = 0; i < t->n_files; i++)
@@ -568,7 +612,9 @@ struct ptimer_timer *ptimer_table_find(const struct ptimer_table *t, const char 
 {
 	struct pcore_map_node *node = pcore_map_find(&t->names, name, strlen(name));
 
-	return node ? container_of(node, struct ptimer_timer, by_name) : NULL;
+	assert(!t->names_only);
+
+	return node ? container_of(node, struct ptimer_timer, place.by_name) : NULL;
 }
 
 bool ptimer_timer_equal(const struct ptimer_timer *a, const struct ptimer_timer *b)

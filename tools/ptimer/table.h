@@ -19,21 +19,30 @@
 
 enum { PTIMER_TABLE_FILE_MAX = 16 << 20, PTIMER_TABLE_LINE_MAX = 64 << 10, PTIMER_TABLE_DEPTH_MAX = 16 };
 
+/* Where a name stands. */
+struct ptimer_place {
+	struct pcore_map_node by_name;
+	struct ptimer_place *next; /* names_only: that the table owns */
+	const char *file;	   /* lives as long as the table */
+	unsigned line;
+};
+
 struct ptimer_timer {
+	struct ptimer_place place;
 	char **words; /* the line's, NULL-terminated, one block with their text: the name, the verb, ... */
 	const char *name;
-	const char *file; /* lives as long as the table */
-	unsigned line;	  /* where the name stands */
 	int64_t priority; /* of timers that are due at the same time, the lowest comes first, then the one that was entered first */
 	struct ptimer_opts opts;	/* borrows from words */
 	const struct pcore_zone *zone; /* of its expression, or that of --tz; NULL: the line names none. Of the struct ptimer_zones */
-	struct pcore_map_node by_name;
 };
 
 struct ptimer_table {
 	struct ptimer_timer **timers; /* in the order of their lines; one that is taken out leaves NULL */
 	size_t n, cap;
 	struct pcore_map names;
+	/* May be set before the table is read: a timer is let go when it was looked at, and only its name stays. */
+	bool names_only;
+	struct ptimer_place *places;
 	/* May be set before the table is read: says what is doubtful about a timer, or NULL; ctx is that of the mistakes. It is told
 	 * as one with "warning: " in front, but does not count. */
 	const char *(*doubt)(void *ctx, const struct ptimer_timer *timer);
@@ -51,7 +60,7 @@ typedef void ptimer_table_mistake(void *ctx, const char *file, unsigned line, un
 /* One that writes `FILE:LINE:COLUMN: what' to stderr. */
 ptimer_table_mistake ptimer_tell_mistake;
 
-/* Read the table at path ("-": standard input) into t, which is zeroed but for doubt, and the zones that it names into zones, which has to live longer.
+/* Read the table at path ("-": standard input) into t, which is zeroed but for names_only and doubt, and the zones that it names into zones, which has to live longer.
  * Returns the number of mistakes, each of which was told; the timers of all other lines are there. -errno when the table itself
  * cannot be read (-EFBIG: it is larger than PTIMER_TABLE_FILE_MAX), or -ENOMEM. In any case ptimer_table_done() is due. */
 int ptimer_table_read(struct ptimer_table *t, const char *path, struct ptimer_zones *zones, ptimer_table_mistake *tell, void *ctx);
