@@ -334,6 +334,7 @@ static int open_cgroup(struct pcore_keeper *k)
 
 int pcore_keeper_new(struct pcore_keeper **ret, bool single, bool pid_namespace, struct pcore_err *err)
 {
+	static const char children[] = "/proc/thread-self/children"; /* without it a supervisor finds nobody */
 	struct pcore_keeper *k = calloc(1, sizeof(*k));
 
 	if (!k)
@@ -352,6 +353,12 @@ int pcore_keeper_new(struct pcore_keeper **ret, bool single, bool pid_namespace,
 	k->method = pid_namespace ? PCORE_TREE_PIDNS : PCORE_TREE_SUPERVISOR;
 	if (!pid_namespace && open_cgroup(k) == 0)
 		k->method = PCORE_TREE_CGROUP;
+	if (k->method == PCORE_TREE_SUPERVISOR && access(children, R_OK) < 0) {
+		int r = -errno;
+
+		pcore_keeper_free(k);
+		return pcore_err_set(err, r, PCORE_STEP_SUPERVISOR, children);
+	}
 	*ret = k;
 	return 0;
 }

@@ -666,6 +666,13 @@ tree_dies_with_prun() {
 	[ "$(field r .method)" = '"supervisor"' ] || [ "$(id -u)" != 0 ]
 }
 
+@test "prun runs nothing where it could not end what it has started" {
+	unshare -rm mount -t tmpfs none /proc 2>/dev/null || skip "needs a mount namespace"
+	run -125 --separate-stderr unshare -rm sh -c 'mount -t tmpfs none /proc && prun --timeout 1 touch ran'
+	[ "$stderr" = "prun: cannot start the supervisor process '/proc/thread-self/children': No such file or directory" ]
+	[ ! -e ran ]
+}
+
 @test "a time-out leaves nothing of the tree, in a PID namespace" {
 	need_pidns
 	make_family

@@ -156,7 +156,7 @@ static const struct step_words {
 	[PCORE_STEP_READ] = { "read the output of a job", NULL },
 	[PCORE_STEP_INPUT] = { "write the input of a job", NULL },
 	[PCORE_STEP_CGROUP] = { "use the cgroup", "'" },
-	[PCORE_STEP_SUPERVISOR] = { "start the supervisor process", NULL },
+	[PCORE_STEP_SUPERVISOR] = { "start the supervisor process", "'" },
 	[PCORE_STEP_NAMESPACE] = { "make a namespace", NULL },
 	[PCORE_STEP_CLONE] = { "create a process", NULL },
 	[PCORE_STEP_SIGNALS] = { "reset the signals", NULL },
