@@ -3,56 +3,10 @@
 # shellcheck shell=bash disable=SC1083,SC2016,SC2154,SC2030,SC2031
 
 load support
+load shared
 
-# Everything is in a directory that the scheduler's user can enter: as root it becomes nobody.
-setup() {
-	common_setup
-	umask 022
-	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
-	chmod 755 "$scratch"
-	cd "$scratch" || return 1
-	as_node=()
-	[ "$(id -u)" != 0 ] || as_node=(--user nobody)
-	export PCORE_RUNTIME_DIR=$scratch/rt PCORE_KEY=$scratch/key TMPDIR=$scratch/tmp
-	mkdir -m 700 "$PCORE_RUNTIME_DIR" sock
-	mkdir -m 1777 "$TMPDIR" marks
-	unset PCORE_SCHEDULER
-	marks=$scratch/marks
-	running=()
-}
-
-teardown() {
-	local pid
-	touch "$marks/go" # for jobs that wait for it
-	for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
-	for pid in "${running[@]}"; do
-		wait_for 10 gone "$pid" || { echo "process $pid does not end"; kill -KILL "$pid"; }
-	done
-	common_teardown
-}
-
-# scheduler OPTIONS...: in the background, at $port (which stays when it is started again), its pid in $sched; PCORE_SCHEDULER is it.
-scheduler() {
-	[ -e "$PCORE_KEY" ] || pnode keygen
-	: >s.out
-	pnode scheduler "${as_node[@]}" --listen "127.0.0.1:${port:-0}" "$@" >s.out 2>>s.log </dev/null 3>&- &
-	sched=$!
-	running+=("$sched")
-	wait_for 10 grep -q '^listening on 127' s.out || { cat s.log; return 1; }
-	port=$(sed -n 's/^listening on 127.0.0.1:\([0-9]*\)$/\1/p' s.out)
-	export PCORE_SCHEDULER=127.0.0.1:$port
-}
-
-# node NAME OPTIONS...: one that connects to the scheduler; its pid in $node.
-node() {
-	local name=$1
-	shift
-	pnode serve "${as_node[@]}" --name "$name" --scheduler "127.0.0.1:$port" --sandbox none "$@" >"$name.out" 2>"$name.log" </dev/null 3>&- &
-	node=$!
-	running+=("$node")
-	wait_for 10 there "$name" || { cat "$name.log"; return 1; }
-}
-there() { psubmit nodes | grep -q "^$1 *serving"; }
+setup() { shared_setup; }
+teardown() { shared_teardown; }
 
 # until_go: a command that says that it has begun, and ends when $marks/go is there.
 until_go() { echo "echo \$\$ >$marks/pid; mv $marks/pid $marks/began; until [ -e $marks/go ]; do sleep 0.02; done"; }
