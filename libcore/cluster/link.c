@@ -393,9 +393,10 @@ static int hear_adopt(struct link *l, struct pcore_wire_in *in)
 			claim.ids = j->ids;
 			claim.n_ids = j->n_ids;
 			j->on = l;
-			link_input_resume(l, j, &a);
+			r = link_input_resume(l, j, &a);
 		}
-		r = pcore_buf_add(&l->claims, &claim, sizeof(claim));
+		if (r == 0)
+			r = pcore_buf_add(&l->claims, &claim, sizeof(claim));
 	}
 	return r < 0 || in->more ? r : join(l);
 }
@@ -763,6 +764,8 @@ void link_free(struct link *l)
 {
 	assert(!l->conn && !pcore_op_live(&l->retry));
 
+	while (pcore_list_pop(&l->to_feed))
+		;
 	pcore_list_del(&l->link);
 	pcore_buf_done(&l->claims);
 	pcore_buf_done(&l->buf);

@@ -104,12 +104,14 @@ void link_input_feed(struct link *l)
 		link_feed(container_of(node, struct link_job, in.link));
 }
 
-void link_input_resume(struct link *l, struct link_job *j, const struct pcore_wire_adopt *a)
+int link_input_resume(struct link *l, struct link_job *j, const struct pcore_wire_adopt *a)
 {
 	struct link_input *in = &j->in;
 
 	if (in->limit == 0 || in->over || a->state == PCORE_WIRE_JOB_DONE)
-		return;
+		return 0;
+	if (a->input < in->taken || a->input > in->sent)
+		return -EPROTO;
 	if (a->input < in->start) {
 		l->host->ops->input_again(l, j);
 		in->start = 0;
@@ -121,6 +123,7 @@ void link_input_resume(struct link *l, struct link_job *j, const struct pcore_wi
 	in->held = in->in_turn && a->state != PCORE_WIRE_JOB_RUNNING;
 	pcore_list_del(&in->link);
 	pcore_list_add_tail(&l->to_feed, &in->link);
+	return 0;
 }
 
 void link_input_begin(struct link *l, struct link_job *j)
@@ -142,6 +145,8 @@ void link_input_credit(struct link *l, const struct pcore_wire_credit *c)
 		return;
 	in->limit = c->limit > in->limit ? c->limit : in->limit;
 	in->taken = in->limit - PCORE_WIRE_CREDIT;
+	if (l->host->ops->input_taken)
+		l->host->ops->input_taken(l, j);
 	if (c->closed && !in->over) {
 		in->over = true;
 		in->open = false;

@@ -41,6 +41,8 @@ void shared_job_free(struct shared_job *j)
 	pcore_list_del(&j->to_start);
 	pcore_list_del(&j->to_tell);
 	pcore_list_del(&j->busy);
+	link_job_forget(&j->at);
+	shared_input_done(j);
 	c->bodies -= j->size;
 	shared_template_put(s, j->template);
 	for (int i = 0; i < 2; i++)
@@ -56,6 +58,7 @@ static void unlist(struct shared_job *j)
 	pcore_map_remove(&j->client->shared->jobs, &j->by_id);
 	j->listed = false;
 	j->state = SHARED_DONE;
+	shared_input_done(j);
 	if (pcore_list_empty(&j->to_tell))
 		pcore_list_add_tail(&j->client->to_tell, &j->to_tell);
 	shared_say_soon(j->client);
@@ -78,20 +81,27 @@ void shared_job_over(struct shared_job *j, const struct pcore_sched_news *n)
 }
 
 /* Whether there is another attempt is the client's affair. */
-void shared_job_again(struct shared_job *j)
+void shared_job_lost(struct shared_job *j)
 {
-	struct pcore_shared *s = j->client->shared;
-
-	(void)pcore_sched_cancel(s->host.sched, shared_now(s), j->at.id, 1, PCORE_SCHED_KILL);
-	shared_job_stopped(s, j);
+	shared_job_stopped(j->client->shared, j);
 	j->at.ended = false;
 	j->at.on = NULL;
 	j->lost = j->began = true;
 	unlist(j);
 }
 
-static int copy_record(struct shared_job *j, const struct pcore_wire_assign *a)
+void shared_job_again(struct shared_job *j)
 {
+	struct pcore_shared *s = j->client->shared;
+
+	(void)pcore_sched_cancel(s->host.sched, shared_now(s), j->at.id, 1, PCORE_SCHED_KILL);
+	shared_job_lost(j);
+}
+
+static int copy_record(struct shared_job *j)
+{
+	const struct pcore_wire_assign *a = &j->as;
+
 	j->record = malloc(a->args.len + a->input.len + 1);
 	if (!j->record)
 		return -ENOMEM;
@@ -149,10 +159,13 @@ static int assign(struct shared_client *c, const struct pcore_wire_assign *a)
 	pcore_list_init(&j->busy);
 	pcore_list_init(&j->unsafe);
 	shared_job_forget(c->shared, j);
-	r = copy_record(j, a);
+	r = shared_input_begin(j);
+	if (r == 0)
+		r = copy_record(j);
 	if (r == 0)
 		r = pcore_map_insert(&c->jobs, &j->by_key, &j->key, sizeof(j->key));
 	if (r < 0) {
+		shared_input_done(j);
 		free(j->record);
 		free(j);
 		return r;
@@ -284,6 +297,18 @@ static int hear_records(struct shared_client *c, const struct pcore_wire_frame *
 	}
 }
 
+static int hear_input(struct shared_client *c, const struct pcore_wire_frame *f)
+{
+	struct pcore_wire_chunk chunk;
+	struct shared_job *j;
+	int r = pcore_wire_get_chunk(f, &chunk);
+
+	if (r < 0)
+		return r;
+	j = find_job(c, f->id, chunk.attempt);
+	return j ? shared_input_hear(j, &chunk) : 0; /* it may have ended meanwhile */
+}
+
 static int hear_number(struct shared_client *c, const struct pcore_wire_frame *f)
 {
 	bool is_env = f->type == PCORE_WIRE_ENV;
@@ -367,6 +392,8 @@ static int hear(struct shared_client *c, const struct pcore_wire_frame *f)
 	case PCORE_WIRE_ACK_N:
 	case PCORE_WIRE_CREDIT_N:
 		return hear_records(c, f);
+	case PCORE_WIRE_INPUT:
+		return hear_input(c, f);
 	default:
 		return -ENOSYS;
 	}
@@ -566,6 +593,7 @@ static struct shared_client *client_new(struct pcore_shared *s, const struct pco
 	pcore_list_init(&c->to_start);
 	pcore_list_init(&c->to_tell);
 	pcore_list_init(&c->busy);
+	pcore_list_init(&c->to_credit);
 	pcore_list_init(&c->watches);
 	pcore_list_add_tail(&s->clients, &c->link);
 	s->changed = true;
@@ -589,6 +617,7 @@ static void begin_again(struct shared_client *c)
 				pcore_list_add_tail(&c->busy, &j->busy);
 			if (j->state == SHARED_DONE && pcore_list_empty(&j->to_tell))
 				pcore_list_add_tail(&c->to_tell, &j->to_tell);
+			shared_input_tell(j);
 		}
 	}
 	shared_say_soon(c);

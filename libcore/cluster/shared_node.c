@@ -133,6 +133,7 @@ void shared_job_forget(struct pcore_shared *s, struct shared_job *j)
 {
 	shared_job_stopped(s, j);
 	link_job_forget(&j->at);
+	shared_input_again(NULL, &j->at);
 	free(TAKE_PTR(j->texts));
 	for (int i = 0; i < 2; i++) {
 		pcore_buf_clear(&j->out[i].buf);
@@ -163,6 +164,10 @@ static int assign(struct link *l, const struct pcore_sched_action *a, struct lin
 		if (r < 0)
 			return r;
 	}
+	if (j && !shared_input_whole(j)) { /* its node had begun it, whatever it said */
+		shared_job_lost(j);
+		j = NULL;
+	}
 	if (!j) { /* its client has gone, and it is cancelled by the next batch; or the end of the store was lost */
 		const struct pcore_sched_claim unknown = { .job = a->job, .attempt = a->attempt };
 
@@ -174,6 +179,7 @@ static int assign(struct link *l, const struct pcore_sched_action *a, struct lin
 	m->tries = j->client ? j->as.tries : a->attempt & 0xffff;
 	m->args = j->as.args;
 	m->input = j->as.input;
+	m->flags = j->as.flags & PCORE_WIRE_STREAM;
 	j->ran = node_of(l);
 	j->ran->sent += m->args.len + m->input.len;
 	*ret = &j->at;
@@ -328,6 +334,10 @@ const struct link_ops shared_link_ops = {
 	.claimed = claimed,
 	.assign = assign,
 	.started = started,
+	.input = shared_input_next,
+	.input_again = shared_input_again,
+	.input_taken = shared_input_taken,
+	.input_over = shared_input_over,
 	.output = output,
 	.ended = ended,
 	.joined = joined,

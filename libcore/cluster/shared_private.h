@@ -2,7 +2,8 @@
 /*
  * shared_private.h - what the parts of a shared scheduler have in common: shared.c (its life, and when things are done),
  * shared_node.c (nodes), shared_template.c (what jobs have in common, once for all), shared_client.c and shared_say.c (clients
- * whose jobs end with them), shared_journal.c (the store), shared_submit.c (jobs for good), shared_good.c (those that a node has), shared_watch.c (what became of them),
+ * whose jobs end with them), shared_input.c (what these read), shared_journal.c (the store), shared_submit.c (jobs for good),
+ * shared_good.c (those that a node has), shared_watch.c (what became of them),
  * shared_ask.c (questions).
  */
 #ifndef PCORE_CLUSTER_SHARED_PRIVATE_H
@@ -76,6 +77,21 @@ struct shared_output {
 	bool closed; /* nobody wants the rest */
 };
 
+struct shared_chunk;
+
+/* The standard input of a client's job. */
+struct shared_input {
+	struct shared_chunk *first, *end; /* from start on, in the stream */
+	struct shared_chunk *next;	  /* that the node is to get */
+	uint64_t start, received;
+	uint64_t given;	  /* to the link, from the beginning of the stream */
+	uint64_t granted; /* up to there the client may send */
+	bool wanted;	  /* it is a stream */
+	bool last;	  /* no more than received will come */
+	bool over;	  /* nobody reads any more */
+	struct pcore_list to_credit; /* in the client's until told */
+};
+
 /* A job that a node has, or that a client waits for. */
 struct shared_job {
 	struct link_job at;
@@ -97,6 +113,7 @@ struct shared_job {
 	struct pcore_wire_assign as;
 	char *record; /* its args and input */
 	size_t size;
+	struct shared_input in;
 	bool lost, began; /* DONE without a result: with its node; it had begun there */
 	struct shared_output out[2];
 
@@ -258,7 +275,7 @@ struct shared_client {
 	int64_t grace_until;
 	size_t bodies;
 	struct pcore_map jobs, envs, templates; /* by the client's key and numbers */
-	struct pcore_list to_start, to_tell, busy;
+	struct pcore_list to_start, to_tell, busy, to_credit;
 	uint64_t *numbers; /* of nodes, that it was told the names of: a bit each */
 	size_t n_numbers;
 	struct pcore_list watches;
@@ -403,8 +420,23 @@ void shared_client_settle(struct shared_client *c); /* free it if it is over */
 void shared_client_end(struct shared_client *c);
 void shared_job_over(struct shared_job *j, const struct pcore_sched_news *n);
 void shared_job_again(struct shared_job *j);
+void shared_job_lost(struct shared_job *j); /* with its node, where it had begun */
 void shared_job_free(struct shared_job *j); /* that is not known to the scheduler any more */
 struct shared_job *shared_job_find(struct pcore_shared *s, uint64_t id);
+
+/* ---- shared_input.c ---- */
+
+int shared_input_begin(struct shared_job *j); /* as it was assigned: 0, -ENOMEM, -ENOBUFS */
+void shared_input_done(struct shared_job *j);
+int shared_input_hear(struct shared_job *j, const struct pcore_wire_chunk *c); /* more: 0, -EPROTO, -ENOMEM, -ENOBUFS */
+void shared_input_tell(struct shared_job *j); /* its client: how much may be sent, if any */
+bool shared_input_whole(const struct shared_job *j); /* another attempt can have it, from the beginning */
+
+/* As struct link_ops has them. */
+int shared_input_next(struct link *l, struct link_job *at, struct pcore_piece *ret);
+void shared_input_again(struct link *l, struct link_job *at);
+void shared_input_taken(struct link *l, struct link_job *at);
+void shared_input_over(struct link *l, struct link_job *at, int error);
 
 /* ---- shared_say.c ---- */
 

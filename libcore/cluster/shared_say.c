@@ -79,6 +79,7 @@ static struct pcore_wire_adopt adopt_of(const struct shared_job *j)
 		.state = j->state == SHARED_DONE ? PCORE_WIRE_JOB_DONE : j->state == SHARED_RUNS ? PCORE_WIRE_JOB_RUNNING : PCORE_WIRE_JOB_QUEUED,
 	};
 
+	a.input = j->in.received;
 	for (int i = 0; i < 2; i++) {
 		a.kept[i] = j->out[i].first;
 		a.bytes[i] = j->out[i].first + j->out[i].buf.len;
@@ -86,16 +87,34 @@ static struct pcore_wire_adopt adopt_of(const struct shared_job *j)
 	return a;
 }
 
+/* As the node gives it: what is here is what the job has not taken. */
+static struct pcore_wire_credit credit_of(const struct shared_job *j)
+{
+	const struct shared_input *in = &j->in;
+
+	return (struct pcore_wire_credit){
+		.job = j->key.id,
+		.attempt = (uint32_t)j->key.attempt,
+		.stream = PCORE_WIRE_STDIN,
+		.closed = in->over,
+		.received = in->received,
+		.limit = in->granted > in->received ? in->granted : in->received,
+	};
+}
+
 static int put(struct writer *w, const struct shared_job *j)
 {
 	struct pcore_wire_started started = started_of(j);
 	struct pcore_wire_done done = done_of(j);
 	struct pcore_wire_adopt adopt = adopt_of(j);
+	struct pcore_wire_credit credit = credit_of(j);
 
 	if (w->type == PCORE_WIRE_STARTED_N)
 		return pcore_wire_add_started(&w->out, &started);
 	if (w->type == PCORE_WIRE_DONE_N)
 		return pcore_wire_add_done(&w->out, &done);
+	if (w->type == PCORE_WIRE_CREDIT_N)
+		return pcore_wire_add_credit(&w->out, &credit);
 	return pcore_wire_add_adopt(&w->out, &adopt);
 }
 
@@ -132,6 +151,21 @@ static int say_started(struct shared_client *c)
 	r = begin(&w);
 	while (r == 0 && (node = pcore_list_pop(&c->to_start)))
 		r = add(&w, container_of(node, struct shared_job, to_start));
+	end(&w, false);
+	return r;
+}
+
+static int say_credits(struct shared_client *c)
+{
+	struct writer w = { .client = c, .type = PCORE_WIRE_CREDIT_N };
+	struct pcore_list *node;
+	int r;
+
+	if (pcore_list_empty(&c->to_credit))
+		return 0;
+	r = begin(&w);
+	while (r == 0 && (node = pcore_list_pop(&c->to_credit)))
+		r = add(&w, container_of(node, struct shared_job, in.to_credit));
 	end(&w, false);
 	return r;
 }
@@ -254,6 +288,8 @@ void shared_say_flush(struct pcore_op *op, int res)
 		return;
 	}
 	r = say_started(c);
+	if (r == 0)
+		r = say_credits(c);
 	while (r == 0 && !c->full && (node = pcore_list_pop(&c->busy))) {
 		struct shared_job *j = container_of(node, struct shared_job, busy);
 

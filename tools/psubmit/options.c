@@ -189,20 +189,20 @@ int psubmit_check(struct map_opts *o)
 
 	if (o->raw)
 		return cli_usage("--raw does not go with psubmit: a job on another machine cannot write to our standard output");
-	if (p->scheduler && (o->workers.worker || o->feed.pipe))
-		return cli_usage("%s does not go with --scheduler yet", o->workers.worker ? "--worker" : "--pipe");
 	if (p->scheduler && (p->n_nodes > 0 || p->local))
 		return cli_usage("--scheduler does not go with %s: it has nodes of its own", p->local ? "--local" : "--nodes");
 	r = psubmit_check_tie();
 	if (r != CLI_GO)
 		return r;
+	if (p->scheduler && o->workers.worker)
+		return cli_usage("--worker does not go with --scheduler yet");
 	if (p->n_nodes == 0 && !p->scheduler)
 		p->local = true;
-	if (o->feed.round_robin && o->jobs == 0 && p->n_nodes > 0)
-		return cli_usage("--round-robin with --nodes needs -j: how many consumers share the input");
+	o->elsewhere = p->n_nodes > 0 || p->scheduler;
+	if (o->feed.round_robin && o->jobs == 0 && o->elsewhere)
+		return cli_usage("--round-robin with %s needs -j: how many consumers share the input", p->scheduler ? "--scheduler" : "--nodes");
 	if (o->feed.round_robin && o->jobs == 0)
 		o->jobs = p->local_cpus ? p->local_cpus : cli_cpus();
-	o->elsewhere = p->n_nodes > 0 || p->scheduler;
 	o->runs_again = o->elsewhere && !p->at_most_once;
 	return CLI_GO;
 }
