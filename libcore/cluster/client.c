@@ -609,7 +609,7 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	pcore_list_init(&c->workers);
 	r = pcore_sched_new(&c->host.sched, &sched);
 	if (r == 0)
-		r = pcore_sched_client_join(c->host.sched, pcore_now_ns(), true, 1, &c->client);
+		r = pcore_sched_client_join(c->host.sched, pcore_now_ns(), PCORE_SCHED_PRIVATE, 1, &c->client);
 	if (r < 0) {
 		pcore_sched_free(c->host.sched);
 		free(c);

@@ -123,7 +123,7 @@ void sched_steal(struct pcore_sched *s, struct node *n)
 		while ((int64_t)s->n_retracting < n->cpus_free && (j = last_ahead(m)) != NULL) {
 			const struct class *c = j->array->lane->class;
 
-			if (!sched_admits(c, n) || !sched_fits(c, n) || !retract(s, j))
+			if (!sched_admits(c, n) || !sched_fits(c, n) || sched_kept_out(s, j->array->client, n) || !retract(s, j))
 				break;
 		}
 	}

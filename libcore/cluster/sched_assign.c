@@ -41,7 +41,7 @@ static void search_turn(struct search *f, const struct turn *t)
 	{
 		struct lane *l = container_of(link, struct lane, link);
 
-		if (!sched_admits(l->class, f->node) || sched_reserved_from(f->s, f->node, l))
+		if (!sched_admits(l->class, f->node) || sched_kept_out(f->s, l->client, f->node) || sched_reserved_from(f->s, f->node, l))
 			continue;
 		if (f->wanted == TO_SEND_AHEAD || sched_fits(l->class, f->node))
 			best = !best || before(l, best) ? l : best;
@@ -136,7 +136,8 @@ static struct node *best_node(struct pcore_sched *s, const struct lane *l)
 		{
 			struct node *n = container_of(link, struct node, bucket);
 
-			if (!sched_admits(c, n) || n->n_ahead > 0 || !sched_fits(c, n) || sched_reserved_from(s, n, l))
+			if (!sched_admits(c, n) || n->n_ahead > 0 || !sched_fits(c, n) || sched_kept_out(s, l->client, n) ||
+				sched_reserved_from(s, n, l))
 				continue;
 			if (which == 0 && b < BUCKETS - 1)
 				return n;
@@ -254,6 +255,8 @@ static void place(struct pcore_sched *s, struct lane *l)
 {
 	struct node *n;
 
+	if (s->holder && s->holder != l->client)
+		return; /* all nodes are looked at when it has gone */
 	l->refs++;
 	while (!sched_lane_empty(l)) {
 		n = best_node(s, l);
@@ -313,6 +316,7 @@ void sched_settle(struct pcore_sched *s)
 	if (s->short_of_memory)
 		catch_up(s);
 	sched_work_failed(s);
+	sched_choose_holder(s);
 	while (!s->short_of_memory) {
 		link = pcore_list_pop(&s->touched);
 		if (link) {

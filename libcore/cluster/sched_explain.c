@@ -54,9 +54,11 @@ static void explain_node(const struct pcore_sched *s, const struct lane *l, cons
 	case FITS:
 		break;
 	}
-	if (sched_reserved_from(s, n, l))
+	if (s->holder && s->holder != l->client)
+		why->exclusive++;
+	else if (sched_reserved_from(s, n, l))
 		why->reserved++;
-	else if (!sched_fits(l->class, n))
+	else if (!sched_fits(l->class, n) || sched_kept_out(s, l->client, n))
 		why->busy++;
 	else
 		why->room++;
@@ -94,7 +96,7 @@ static void check_node(const struct pcore_sched *s, const struct node *n)
 {
 	const struct pcore_list *lists[] = { &n->jobs, &n->ahead };
 	int64_t cpus = 0, memory = 0;
-	uint32_t counts[2] = { 0 }, retracting = 0;
+	uint32_t counts[2] = { 0 }, retracting = 0, foreign = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		PCORE_LIST_FOREACH_SAFE(link, lists[i])
@@ -106,6 +108,7 @@ static void check_node(const struct pcore_sched *s, const struct node *n)
 			assert((j->state == JOB_AHEAD) == (i == 1));
 			counts[i]++;
 			retracting += j->retracting;
+			foreign += s->holder && j->array->client != s->holder;
 			cpus += i == 0 ? j->array->lane->class->cpus : 0;
 			memory += i == 0 ? (int64_t)j->array->lane->class->memory : 0;
 		}
@@ -113,6 +116,7 @@ static void check_node(const struct pcore_sched *s, const struct node *n)
 	assert(counts[0] == n->n_jobs);
 	assert(counts[1] == n->n_ahead);
 	assert(retracting == n->n_retracting);
+	assert(foreign == n->n_foreign);
 	assert(pcore_list_empty(&n->with_ahead) == (n->n_ahead == 0));
 	assert(n->gone == (n->handle == 0));
 	if (n->gone)
@@ -144,7 +148,8 @@ static void check_idle(const struct pcore_sched *s, const struct node *n)
 				const struct lane *l = container_of(link, struct lane, link);
 
 				assert(!sched_lane_empty(l));
-				assert(!sched_admits(l->class, n) || !sched_fits(l->class, n) || sched_reserved_from(s, n, l));
+				assert(!sched_admits(l->class, n) || !sched_fits(l->class, n) || sched_kept_out(s, l->client, n) ||
+					sched_reserved_from(s, n, l));
 			}
 		}
 	}

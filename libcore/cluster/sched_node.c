@@ -50,6 +50,7 @@ void sched_node_put(struct pcore_sched *s, struct job *j, struct node *n, enum j
 	j->last = n->serial;
 	n->told_drained = false;
 	++*count_of(s, state);
+	n->n_foreign += s->holder && a->client != s->holder;
 	a->client->cpus += a->lane->class->cpus;
 	if (state != JOB_AHEAD) {
 		pcore_list_add_tail(&n->jobs, &j->link);
@@ -70,6 +71,7 @@ void sched_node_pull(struct pcore_sched *s, struct job *j)
 	assert(job_on_node(j));
 	pcore_list_del(&j->link);
 	--*count_of(s, j->state);
+	n->n_foreign -= s->holder && j->array->client != s->holder;
 	j->array->client->cpus -= j->array->lane->class->cpus;
 	if (j->retracting) {
 		j->retracting = 0;

@@ -9,7 +9,7 @@
  *   sched_ahead.c    what is sent ahead, and taken back       sched_stock.c   the resources of a node
  *   sched_queue.c    the order in which jobs wait             sched_explain.c why a job does not run, and whether all agrees
  *   sched_record.c   records are written                      sched_restore.c and read
- *   sched_out.c      actions and news
+ *   sched_out.c      actions and news                         sched_alone.c   clients that have the nodes for themselves
  *
  * An event checks its arguments, reserves the memory that it cannot do without, changes the state, and ends in
  * sched_settle(), which assigns what can be assigned. Only sched_settle() does.
@@ -89,11 +89,12 @@ struct client {
 	struct pcore_map_node by_id;
 	uint64_t id;
 	struct pcore_list link; /* in s->all_clients */
-	bool private, present;
+	bool private, exclusive, present;
 	bool leaving; /* it is not forgotten before we are done with it */
 	uint32_t weight;
-	uint32_t n_arrays;
+	uint32_t n_arrays, n_ready; /* n_ready: of these that wait for no other one */
 	uint64_t cpus; /* of its jobs on nodes */
+	struct pcore_list in_line; /* in s->line, when it is exclusive */
 	struct pcore_list arrays, lanes, turns, waits_for_room;
 	struct pcore_heap_node grace; /* restored, and not back yet */
 };
@@ -173,6 +174,7 @@ struct node {
 	char *text; /* of the labels */
 	char *name;
 	uint32_t ahead_max, n_jobs, n_ahead, n_retracting;
+	uint32_t n_foreign; /* of n_jobs and n_ahead: not the holder's, if there is one */
 	int64_t rtt_ns;
 	struct class *ahead_class; /* of what is ahead, while that is something */
 	struct pcore_list jobs, ahead; /* HELD and RUNNING; AHEAD in the node's order */
@@ -241,6 +243,9 @@ struct pcore_sched {
 
 	struct lane *reserver; /* whom a node is reserved for */
 	struct node *reserved;
+
+	struct pcore_list line; /* exclusive clients that have jobs */
+	struct client *holder;	/* who has the nodes for itself, or NULL */
 
 	struct pcore_heap retries, node_graces, client_graces;
 	struct pcore_sched_news *news;
@@ -340,6 +345,13 @@ void sched_node_forget(struct pcore_sched *s, struct node *n); /* it has no jobs
 int sched_node_lost(struct pcore_sched *s, struct node *n, bool died);
 void sched_node_free(struct pcore_sched *s, struct node *n);
 
+/* ---- sched_alone.c ---- */
+
+void sched_ready(struct pcore_sched *s, struct client *c); /* it has another array that waits for no other one */
+bool sched_kept_out(const struct pcore_sched *s, const struct client *c, const struct node *n); /* nothing of c may begin on n */
+void sched_set_holder(struct pcore_sched *s, struct client *c);
+void sched_choose_holder(struct pcore_sched *s);
+
 /* ---- sched_assign.c ---- */
 
 enum wanted { TO_START, TO_SEND_AHEAD };
@@ -387,7 +399,7 @@ int64_t sched_cancel_queued(struct pcore_sched *s, struct array *a, uint32_t ind
 /* ---- scheduler.c ---- */
 
 struct client *sched_client_find(const struct pcore_sched *s, uint64_t id);
-int sched_client_make(struct pcore_sched *s, uint64_t id, bool private, uint32_t weight, struct client **ret);
+int sched_client_make(struct pcore_sched *s, uint64_t id, unsigned flags, uint32_t weight, struct client **ret);
 void sched_client_forget(struct pcore_sched *s, struct client *c);
 void sched_client_release(struct pcore_sched *s, struct client *c); /* forget it when it has gone and has nothing here */
 

@@ -61,7 +61,7 @@ int sched_record_client(struct pcore_buf *out, const struct client *c)
 
 	sched_put(&p, c->id, 8);
 	sched_put(&p, c->weight, 4);
-	sched_put(&p, c->private, 1);
+	sched_put(&p, (c->private ? PCORE_SCHED_PRIVATE : 0U) | (c->exclusive ? PCORE_SCHED_EXCLUSIVE : 0U), 1);
 	return pcore_buf_add(out, data, sizeof(data));
 }
 

@@ -22,15 +22,15 @@ static int read_client(struct pcore_sched *s, const unsigned char *p)
 {
 	uint64_t id = sched_pick(&p, 8);
 	uint32_t weight = (uint32_t)sched_pick(&p, 4);
-	bool private = sched_pick(&p, 1);
+	unsigned flags = (unsigned)sched_pick(&p, 1);
 	struct client *c;
 	int r;
 
 	if (id == 0 || sched_client_find(s, id))
 		return -EBADMSG;
-	r = sched_client_make(s, id, private, weight, &c);
+	r = sched_client_make(s, id, flags, weight, &c);
 	if (r == 0)
-		c->present = private;
+		c->present = c->private;
 	return r;
 }
 

@@ -52,6 +52,7 @@ static void resolve_dependents(struct pcore_sched *s, struct array *a)
 			continue;
 		s->counts.waiting -= sched_array_left(waiter);
 		s->counts.queued += sched_array_left(waiter);
+		sched_ready(s, waiter->client);
 		sched_lane_add(s, waiter);
 	}
 }
@@ -121,6 +122,7 @@ void sched_array_over(struct pcore_sched *s, struct array *a)
 	sched_array_forget(s, a);
 	resolve_dependents(s, a);
 	c->n_arrays--;
+	c->n_ready -= a->n_after == 0;
 	s->counts.arrays--;
 	sched_array_free(s, a);
 	sched_tell_room(s);
@@ -164,10 +166,12 @@ int sched_array_enter(struct pcore_sched *s, struct array *a, struct client *c, 
 	pcore_list_add_tail(&c->arrays, &a->by_client);
 	c->n_arrays++;
 	s->counts.arrays++;
-	if (a->n_after)
+	if (a->n_after) {
 		s->counts.waiting += sched_array_left(a);
-	else
+	} else {
 		s->counts.queued += sched_array_left(a);
+		sched_ready(s, c);
+	}
 	s->next_job = s->next_job > a->first + a->n ? s->next_job : a->first + a->n;
 	return 0;
 }
@@ -247,6 +251,7 @@ void sched_array_withdraw(struct pcore_sched *s, struct array *a)
 	sched_array_forget(s, a);
 	s->next_job = a->first;
 	a->client->n_arrays--;
+	a->client->n_ready -= a->n_after == 0;
 	s->counts.arrays--;
 	if (a->n_after)
 		s->counts.waiting -= sched_array_left(a);

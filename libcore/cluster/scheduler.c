@@ -42,6 +42,7 @@ int pcore_sched_new(struct pcore_sched **ret, const struct pcore_sched_spec *spe
 	pcore_list_init(&s->with_actions);
 	pcore_list_init(&s->failed);
 	pcore_list_init(&s->wait_for_room);
+	pcore_list_init(&s->line);
 	for (size_t i = 0; i < BUCKETS; i++)
 		pcore_list_init(&s->buckets[i]);
 	*ret = s;
@@ -121,7 +122,7 @@ struct client *sched_client_find(const struct pcore_sched *s, uint64_t id)
 	return node ? container_of(node, struct client, by_id) : NULL;
 }
 
-int sched_client_make(struct pcore_sched *s, uint64_t id, bool private, uint32_t weight, struct client **ret)
+int sched_client_make(struct pcore_sched *s, uint64_t id, unsigned flags, uint32_t weight, struct client **ret)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int r;
@@ -129,13 +130,15 @@ int sched_client_make(struct pcore_sched *s, uint64_t id, bool private, uint32_t
 	if (!c)
 		return -ENOMEM;
 	c->id = id;
-	c->private = private;
+	c->private = flags & PCORE_SCHED_PRIVATE;
+	c->exclusive = flags & PCORE_SCHED_EXCLUSIVE;
 	c->weight = weight ? weight : 1;
 	pcore_list_init(&c->link);
 	pcore_list_init(&c->arrays);
 	pcore_list_init(&c->lanes);
 	pcore_list_init(&c->turns);
 	pcore_list_init(&c->waits_for_room);
+	pcore_list_init(&c->in_line);
 	r = pcore_map_insert(&s->clients, &c->by_id, &c->id, sizeof(c->id));
 	if (r < 0) {
 		free(c);
@@ -151,6 +154,10 @@ void sched_client_forget(struct pcore_sched *s, struct client *c)
 {
 	assert(c->n_arrays == 0);
 	assert(c->cpus == 0);
+	assert(c->n_ready == 0);
+	if (s->holder == c)
+		sched_set_holder(s, NULL);
+	pcore_list_del(&c->in_line);
 	pcore_list_del(&c->link);
 	pcore_list_del(&c->waits_for_room);
 	pcore_heap_remove(&s->client_graces, &c->grace);
@@ -170,7 +177,7 @@ void sched_client_release(struct pcore_sched *s, struct client *c)
 	sched_client_forget(s, c);
 }
 
-int pcore_sched_client_join(struct pcore_sched *s, int64_t now_ns, bool private, uint32_t weight, uint64_t *id)
+int pcore_sched_client_join(struct pcore_sched *s, int64_t now_ns, unsigned flags, uint32_t weight, uint64_t *id)
 {
 	struct client *c;
 	int r;
@@ -184,7 +191,7 @@ int pcore_sched_client_join(struct pcore_sched *s, int64_t now_ns, bool private,
 		c->present = true;
 		return 0;
 	}
-	r = sched_client_make(s, s->next_client, private, weight, &c);
+	r = sched_client_make(s, s->next_client, flags, weight, &c);
 	if (r < 0)
 		return r;
 	if (!sched_record_skips(s, c))

@@ -48,6 +48,11 @@
  * Among the nodes that fit, the one with least left of the resource that the request takes the greatest share of (of all
  * there is in the cluster) is taken.
  *
+ * Exclusive clients. One that has jobs has the nodes for itself: while it holds them no job of another client is begun, and on a node
+ * that still has one of another's none of its own is. Several hold them one after the other, in the order in which each had a
+ * first job that waits for no other one. It gives them back with its last such job, a private one when it goes; one for all of whose
+ * jobs there is no node lets others pass.
+ *
  * Ahead. A node is sent more than it can run: as much as its jobs end in two round trips, at most 2048 and what it allows, none
  * when they last more than 100 round trips, only jobs without named resources, and only of one kind at a time. The node begins
  * these in their order. They are taken back, as far as it has not begun them, for a node that has nothing to do,
@@ -110,10 +115,14 @@ void pcore_sched_free(struct pcore_sched *s); /* NULL is fine */
 
 /* ---- clients ---- */
 
+enum {
+	PCORE_SCHED_PRIVATE = 1,   /* its jobs end with it */
+	PCORE_SCHED_EXCLUSIVE = 2, /* while it has jobs it has the nodes for itself */
+};
+
 /* A client comes: *id 0 makes a new one and says its id (which it may be told when the records are durable), else the one of
- * that id is back (-ENOENT when it is not known any more). weight 0 is 1; it counts with PCORE_SCHED_FAIR. The jobs of a private
- * client end with it. 0, -ENOMEM. */
-int pcore_sched_client_join(struct pcore_sched *s, int64_t now_ns, bool private, uint32_t weight, uint64_t *id);
+ * that id is back (-ENOENT when it is not known any more), as it was. weight 0 is 1; it counts with PCORE_SCHED_FAIR. 0, -ENOMEM. */
+int pcore_sched_client_join(struct pcore_sched *s, int64_t now_ns, unsigned flags, uint32_t weight, uint64_t *id);
 
 /* Its connection is lost. The jobs of a private client are cancelled on all nodes and nothing of them is told any more. Those
  * of another go on. 0, -ENOENT, -ENOMEM. */
@@ -352,6 +361,7 @@ struct pcore_sched_why {
 	uint32_t labels;
 	uint32_t cpus, memory, resources; /* has less than is asked for, even when idle */
 	uint32_t avoided;    /* the job failed there */
+	uint32_t exclusive;  /* another client has them for itself */
 	uint32_t reserved;   /* for a bigger one that waits longer */
 	uint32_t busy;
 	uint32_t room;	     /* would take it: jobs before it come first */

@@ -267,6 +267,7 @@ static int tell_why(struct shared_client *c, uint64_t id, const struct pcore_sch
 		.state = why->state, .nodes = why->n_nodes, .gone = why->gone, .draining = why->draining, .pinned = why->pinned,
 		.labels = why->labels, .cpus = why->cpus, .memory = why->memory, .resources = why->resources, .avoided = why->avoided,
 		.reserved = why->reserved, .busy = why->busy, .room = why->room, .cancelled = why->cancelled,
+		.has = why->exclusive ? PCORE_WIRE_HAS(PCORE_WIRE_WHY_EXCLUSIVE) : 0, .exclusive = why->exclusive,
 	};
 	struct shared_part *p;
 	uint32_t index = 0;

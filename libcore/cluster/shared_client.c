@@ -119,9 +119,10 @@ static int submit(struct shared_job *j, const struct pcore_wire_assign *a)
 	struct shared_client *c = j->client;
 	struct pcore_shared *s = c->shared;
 	struct pcore_sched_jobs jobs = { .priority = a->priority, .time_limit_ns = a->timeout };
+	unsigned flags = PCORE_SCHED_PRIVATE | (j->template->t.exclusive ? PCORE_SCHED_EXCLUSIVE : 0U);
 	int r;
 
-	r = c->id ? 0 : pcore_sched_client_join(s->host.sched, shared_now(s), true, 1, &c->id);
+	r = c->id ? 0 : pcore_sched_client_join(s->host.sched, shared_now(s), flags, 1, &c->id);
 	if (r == 0)
 		r = shared_template_submit(s, j->template, c->id, &jobs, &j->at.id);
 	if (r == 0) {

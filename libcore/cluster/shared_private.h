@@ -164,6 +164,7 @@ struct shared_submission {
 	char token[PCORE_WIRE_TOKEN];
 	char *owner;
 	struct shared_template *template;
+	uint64_t client; /* the scheduler's, when it is exclusive: all it has for itself; 0: none */
 	struct pcore_sched_jobs how; /* priority and what becomes of jobs that fail or are lost */
 	char *input;
 	size_t input_len;

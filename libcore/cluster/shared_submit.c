@@ -274,11 +274,11 @@ static int owner_of(struct pcore_shared *s, const char *name, uint64_t *ret)
 	PCORE_LIST_FOREACH_SAFE(node, &s->owners) {
 		o = container_of(node, struct shared_owner, link);
 		*ret = o->id;
-		if (strcmp(o->name, name) == 0 && pcore_sched_client_join(s->host.sched, shared_now(s), false, 1, ret) == 0)
+		if (strcmp(o->name, name) == 0 && pcore_sched_client_join(s->host.sched, shared_now(s), 0, 1, ret) == 0)
 			return 0;
 	}
 	*ret = 0;
-	r = pcore_sched_client_join(s->host.sched, shared_now(s), false, 1, ret);
+	r = pcore_sched_client_join(s->host.sched, shared_now(s), 0, 1, ret);
 	o = r == 0 ? calloc(1, sizeof(*o) + strlen(name) + 1) : NULL;
 	if (!o)
 		return r < 0 ? r : -ENOMEM;
@@ -287,6 +287,23 @@ static int owner_of(struct pcore_shared *s, const char *name, uint64_t *ret)
 	pcore_list_init(&o->link);
 	pcore_list_add_tail(&s->owners, &o->link);
 	return shared_journal_add(s, SHARED_CLIENT, &o->id, sizeof(o->id), name, strlen(name) + 1, false);
+}
+
+/* A submission that is exclusive has a client of its own, which is forgotten with its last job. */
+static int client_of(struct pcore_shared *s, struct shared_submission *sub, uint64_t *ret)
+{
+	int r = -ENOENT;
+
+	if (!sub->template->t.exclusive)
+		return owner_of(s, sub->owner, ret);
+	if (sub->client)
+		r = pcore_sched_client_join(s->host.sched, shared_now(s), PCORE_SCHED_EXCLUSIVE, 1, &sub->client);
+	if (r == -ENOENT) {
+		sub->client = 0;
+		r = pcore_sched_client_join(s->host.sched, shared_now(s), PCORE_SCHED_EXCLUSIVE, 1, &sub->client);
+	}
+	*ret = sub->client;
+	return r;
 }
 
 /* The arrays of what it has to wait for, unless they are over. -ECANCELED: one did not succeed. */
@@ -323,12 +340,14 @@ static int schedule(struct pcore_shared *s, struct shared_part *p)
 	int r = resolve_after(s, p->sub, ids, &jobs.n_after);
 
 	if (r == 0)
-		r = owner_of(s, p->sub->owner, &client);
+		r = client_of(s, p->sub, &client);
 	if (r < 0)
 		return r;
 	jobs.after = ids;
 	jobs.n = p->n;
 	r = shared_template_submit(s, p->sub->template, client, &jobs, &p->first);
+	if (p->sub->client)
+		(void)pcore_sched_client_gone(s->host.sched, shared_now(s), p->sub->client);
 	if (r == 0) {
 		r = enter_part(s, p);
 		if (r < 0)

@@ -69,7 +69,7 @@ static int make_key(struct pcore_buf *key, const struct shared_env *e, const str
 	if (r < 0)
 		return r;
 	t.env = env_number(e);
-	t.has &= ~(PCORE_WIRE_HAS(PCORE_WIRE_T_LABELS) | PCORE_WIRE_HAS(PCORE_WIRE_T_NODE));
+	t.has &= ~(PCORE_WIRE_HAS(PCORE_WIRE_T_LABELS) | PCORE_WIRE_HAS(PCORE_WIRE_T_NODE) | PCORE_WIRE_HAS(PCORE_WIRE_T_EXCLUSIVE));
 	if (max_output > 0 && (!(t.has & PCORE_WIRE_HAS(PCORE_WIRE_T_MAX_OUTPUT)) || t.max_output > max_output)) {
 		t.max_output = max_output;
 		t.has |= PCORE_WIRE_HAS(PCORE_WIRE_T_MAX_OUTPUT);

@@ -160,6 +160,8 @@ static void say_bounds(struct pcore_wire_template *t, const struct pcore_jobspec
 	t->node_labels = s->labels;
 	have(t, PCORE_WIRE_T_NODE, s->node);
 	t->node = s->node;
+	have(t, PCORE_WIRE_T_EXCLUSIVE, s->exclusive);
+	t->exclusive = s->exclusive;
 	t->flags |= (s->want_io ? PCORE_WIRE_WANT_IO : 0) | (s->best_effort ? PCORE_WIRE_BEST_EFFORT : 0);
 }
 
@@ -381,6 +383,7 @@ int pcore_template_read(struct pcore_template *ret, const struct pcore_wire_fram
 	ret->spec.resources = m.resources;
 	ret->spec.labels = m.node_labels;
 	ret->spec.node = m.node;
+	ret->spec.exclusive = m.exclusive;
 	return 0;
 }
 

@@ -33,6 +33,7 @@ struct pcore_jobspec {
 	struct pcore_wire_list resources;
 	struct pcore_wire_words labels; /* of its node: for a scheduler that serves many */
 	const char *node;
+	bool exclusive; /* nodes run nothing else meanwhile: for such a scheduler, too */
 	const struct pcore_worker_spec *worker; /* its form to slow_after and pty; NULL: jobs are commands */
 };
 

@@ -244,6 +244,7 @@ enum {
 	PCORE_WIRE_T_SLOW_AFTER,
 	PCORE_WIRE_T_LABELS,
 	PCORE_WIRE_T_NODE,
+	PCORE_WIRE_T_EXCLUSIVE,
 };
 
 enum {
@@ -299,6 +300,7 @@ struct pcore_wire_template {
 	/* For a scheduler that serves many. */
 	struct pcore_wire_words node_labels; /* "K=V", "K!=V": what its node has to have */
 	const char *node;		     /* the name of its node */
+	uint64_t exclusive;		     /* 1: while there are jobs of it nodes run nothing else */
 };
 
 enum pcore_wire_how { PCORE_WIRE_END_IT, PCORE_WIRE_KILL_IT, PCORE_WIRE_SIGNAL_IT, PCORE_WIRE_HOWS };

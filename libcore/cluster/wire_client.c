@@ -181,6 +181,7 @@ static const struct field why_fields[] = {
 	{ .offset = AT(node), .kind = TEXT, .min = 1, .max = PCORE_WIRE_NAME_MAX + 1 },
 	{ .offset = AT(after), .kind = NUMBER, .max = UINT64_MAX },
 	{ .offset = AT(until_ns), .kind = NUMBER, .max = WIRE_TIME_MAX },
+	{ .offset = AT(exclusive), .kind = NUMBER, .max = UINT32_MAX },
 };
 FIELDS(why, REQUIRED(1, 14), NULL);
 #undef AT

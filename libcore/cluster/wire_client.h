@@ -226,9 +226,10 @@ enum {
 	PCORE_WIRE_WHY_NODE,
 	PCORE_WIRE_WHY_AFTER,
 	PCORE_WIRE_WHY_UNTIL,
+	PCORE_WIRE_WHY_EXCLUSIVE,
 };
 
-/* As struct pcore_sched_why. All but the last three are required. */
+/* As struct pcore_sched_why. All but the last four are required. */
 struct pcore_wire_why {
 	uint64_t has;
 	uint64_t state; /* enum pcore_sched_state; 0: it has ended */
@@ -237,6 +238,7 @@ struct pcore_wire_why {
 	const char *node; /* where it is */
 	uint64_t after;	  /* a submission that it waits for */
 	int64_t until_ns; /* realtime: it is tried again then */
+	uint64_t exclusive; /* nodes, as those above */
 };
 
 enum { PCORE_WIRE_NUMBER_NAME = 1 };

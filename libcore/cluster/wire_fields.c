@@ -373,6 +373,7 @@ static const struct field template_fields[] = {
 	{ .offset = AT(slow_after), .kind = NUMBER, .max = WIRE_TIME_MAX },
 	{ .offset = AT(node_labels), .kind = WORDS, .max = PATHS_MAX },
 	{ .offset = AT(node), .kind = TEXT, .min = 1, .max = PCORE_WIRE_NAME_MAX + 1 },
+	{ .offset = AT(exclusive), .kind = NUMBER, .max = 1 },
 };
 SHARED_FIELDS(template, REQUIRED(1, 2), check_template);
 #undef AT

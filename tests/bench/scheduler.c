@@ -70,7 +70,7 @@ static void begin(uint32_t cpus)
 
 	must(pcore_sched_new(&s, &spec));
 	for (unsigned i = 0; i < CLIENTS; i++)
-		must(pcore_sched_client_join(s, 1, false, 1, &client[i]));
+		must(pcore_sched_client_join(s, 1, 0, 1, &client[i]));
 	for (unsigned i = 0; i < NODES; i++) {
 		char name[16];
 		struct pcore_sched_node n = { .name = name, .instance = 1, .cpus = cpus, .memory = 1 << 30 };

@@ -255,6 +255,38 @@ of 1 nodes
 	run -137 psubmit get "$(cat id)"
 }
 
+@test "--exclusive has the nodes for itself when what runs has ended, others wait, and explain says so" {
+	run -125 psubmit map --exclusive true ::: a
+	[[ "${lines[0]}" == "psubmit: --exclusive needs a --scheduler"* ]]
+	run -125 psubmit apply --exclusive true
+	[[ "${lines[0]}" == "psubmit: "*scheduler* ]]
+	scheduler --state "$scratch/state"
+	node n1 --cpus 2
+	psubmit async sh -c "$(until_go)" # 1
+	wait_for 10 exists "$marks/began"
+	psubmit map --exclusive sh -c "mv $marks/began $marks/alone; until [ -e $marks/{} ]; do sleep 0.02; done" ::: on >map.out 2>&1 &
+	local map=$!
+	wait_for 10 sh -c 'psubmit async true >id; psubmit explain "$(cat id)" | grep -q "^  1 another client has for itself"'
+	psubmit async --exclusive echo second >second
+	psubmit async echo third >third
+	run -0 psubmit explain "$(cat second)" "$(cat third)"
+	[ "$(grep -c '^  1 another client has for itself$' <<<"$output")" = 2 ]
+	run ! exists "$marks/alone"
+	touch "$marks/go"
+	wait_for 10 exists "$marks/alone"
+	wait_for 10 state_of 1 done
+
+	# a restart knows it
+	kill -KILL "$sched"
+	wait "$sched" || true
+	scheduler --state "$scratch/state"
+	wait_for 20 there n1
+	touch "$marks/on"
+	ends 0 $map || { cat map.out; false; }
+	[ "$(psubmit get "$(cat second)")" = second ]
+	[ "$(psubmit get "$(cat third)")" = third ]
+}
+
 @test "map through a scheduler is map: order, log, status, statistics; its jobs die with it, others do not" {
 	scheduler
 	node n1 --cpus 2

@@ -40,7 +40,8 @@ static void client_join(struct sim *w, unsigned i)
 {
 	struct sim_client *c = &w->clients[i];
 	bool new = c->id == 0;
-	int r = CALL(w, pcore_sched_client_join(w->sched, w->now, c->private, c->weight, &c->id));
+	unsigned flags = (c->private ? PCORE_SCHED_PRIVATE : 0U) | (c->exclusive ? PCORE_SCHED_EXCLUSIVE : 0U);
+	int r = CALL(w, pcore_sched_client_join(w->sched, w->now, flags, c->weight, &c->id));
 
 	if (new)
 		c->chunk = w->n_chunks + 1;
@@ -59,6 +60,7 @@ void host_start(struct sim *w)
 	make(w);
 	for (unsigned i = 0; i < w->plan->n_clients; i++) {
 		w->clients[i].private = i % 2 && !w->plan->fair_only;
+		w->clients[i].exclusive = w->plan->exclusive >> i & 1;
 		w->clients[i].weight = 1 + i;
 		client_join(w, i);
 	}
@@ -385,6 +387,18 @@ static void client_gone(struct sim *w, unsigned i)
 	c->full = false;
 	if (c->private)
 		c->id = 0;
+}
+
+/* In the end whoever would keep the nodes although it has no jobs goes, and comes as one that does not. */
+void host_settled(struct sim *w)
+{
+	for (unsigned i = 0; i < w->plan->n_clients; i++) {
+		if (!w->clients[i].private || !w->clients[i].exclusive)
+			continue;
+		client_gone(w, i);
+		w->clients[i].exclusive = false;
+	}
+	host_turn(w);
 }
 
 static void cancel(struct sim *w, const struct step *step)

@@ -74,6 +74,9 @@ static void begin(struct sim *w, unsigned i, struct sim_job *j)
 	struct sim_node *n = &w->nodes[i];
 	const struct step *step = oracle_step(w->oracle, j->kind);
 
+	for (size_t k = 0; k < n->n_jobs; k++)
+		if (n->jobs[k].state == SIM_RUNS && !n->jobs[k].cancelled)
+			oracle_beside(w->oracle, i, j, &n->jobs[k]);
 	j->state = SIM_RUNS;
 	j->wall_ns = plan_duration(step, &n->random);
 	j->success = sim_draw(&n->random, 10) != 0;

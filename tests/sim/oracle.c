@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * oracle.c - what must hold, whatever happens: no job is lost, none is told twice, no attempt runs twice, a job that may run at
- * most once does, a success was one, everything ends, and clients get their shares.
+ * most once does, a success was one, everything ends, clients get their shares, and nothing begins beside a job of an exclusive one.
  */
 #include "tests/sim/sim.h"
 
@@ -145,6 +145,16 @@ uint64_t oracle_begun(struct oracle *o, unsigned node, const struct sim_job *j)
 	return o->n_runs++;
 }
 
+/* Nothing begins beside the job of a client that has the nodes for itself, but for its own. */
+void oracle_beside(struct oracle *o, unsigned node, const struct sim_job *j, const struct sim_job *other)
+{
+	unsigned a = o->submits[j->kind].client, b = o->submits[other->kind].client;
+
+	if (a != b && (o->w->clients[a].exclusive || o->w->clients[b].exclusive))
+		sim_fail(o->w, "exclusive: job %ju of client %u begins on n%u beside %ju of client %u", (uintmax_t)j->id, a, node,
+			(uintmax_t)other->id, b);
+}
+
 void oracle_ended(struct oracle *o, uint64_t run, bool success)
 {
 	o->runs[run].running = false;
@@ -215,10 +225,10 @@ static void trace_why(struct oracle *o, const struct submitted *s)
 	if (!o->w->sched || pcore_sched_explain(o->w->sched, s->first + i, &why) < 0)
 		return;
 	sim_trace(o->w, "job %ju is in state %d%s, on %#jx, after %ju; of %u nodes %u gone, %u draining, %u pinned, %u labels, "
-			"%u cpus, %u memory, %u resources, %u avoided, %u reserved, %u busy, %u with room",
+			"%u cpus, %u memory, %u resources, %u avoided, %u exclusive, %u reserved, %u busy, %u with room",
 		(uintmax_t)(s->first + i), why.state, why.cancelled ? ", cancelled" : "", (uintmax_t)why.node, (uintmax_t)why.after,
 		why.n_nodes, why.gone, why.draining, why.pinned, why.labels, why.cpus, why.memory, why.resources, why.avoided,
-		why.reserved, why.busy, why.room);
+		why.exclusive, why.reserved, why.busy, why.room);
 }
 
 void oracle_settled(struct oracle *o)

@@ -182,6 +182,7 @@ void plan_make(struct plan *p, uint64_t seed)
 	if (p->fair_only)
 		p->policy = PCORE_SCHED_FAIR;
 	p->memory_fails = sim_draw(&random, 4) == 0;
+	p->exclusive = p->fair_only || seed % 4 > 0 ? 0 : (unsigned)(seed / 4) % (1 << SIM_CLIENTS);
 	p->commit_ns = NS_PER_MS << sim_draw(&random, 11);
 	span_ms = 200u << sim_draw(&random, 8);
 	add_submits(p, &random, span_ms);
@@ -194,8 +195,8 @@ void plan_print(const struct plan *p, FILE *out)
 {
 	static const char *const policies[] = { "priority", "fair", "fifo" };
 
-	fprintf(out, "# seed %ju: %u nodes, %u clients, %s%s%s\n", (uintmax_t)p->seed, p->n_nodes, p->n_clients, policies[p->policy],
-		p->persist ? ", with a journal" : "", p->memory_fails ? ", short of memory" : "");
+	fprintf(out, "# seed %ju: %u nodes, %u clients (exclusive: %#x), %s%s%s\n", (uintmax_t)p->seed, p->n_nodes, p->n_clients,
+		p->exclusive, policies[p->policy], p->persist ? ", with a journal" : "", p->memory_fails ? ", short of memory" : "");
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->steps[i];
 

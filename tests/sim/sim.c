@@ -154,6 +154,7 @@ static void settle(struct sim *w)
 		host_step(w, &open);
 		host_step(w, &cpus);
 	}
+	host_settled(w);
 }
 
 static bool ended(struct sim *w)

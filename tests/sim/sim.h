@@ -59,6 +59,7 @@ struct plan {
 	bool persist, fair_only, memory_fails;
 	int64_t commit_ns; /* how long one may take */
 	enum pcore_sched_policy policy;
+	unsigned exclusive; /* a bit for each client that has the nodes for itself */
 	size_t n_steps;
 	struct step steps[SIM_STEPS];
 };
@@ -145,7 +146,7 @@ struct sim_node {
 
 struct sim_client {
 	uint64_t id;
-	bool private, present, full;
+	bool private, exclusive, present, full;
 	uint32_t weight;
 	size_t chunk; /* of the journal that has to be kept for its id to count */
 };
@@ -227,6 +228,7 @@ void host_commit(struct sim *w);
 int host_tick(struct sim *w);
 void host_restarted(struct sim *w);
 void host_resubmit(struct sim *w, const struct step *step);
+void host_settled(struct sim *w);
 
 /* memory.c: while the scheduler is called; NULL: no more */
 void memory_fails(uint64_t *random);
@@ -237,6 +239,7 @@ void oracle_free(struct oracle *o);
 void oracle_submitted(struct oracle *o, uint64_t first, const struct pcore_sched_jobs *jobs, const struct step *step, size_t chunk);
 void oracle_lost_after(struct oracle *o, size_t n_chunks); /* the scheduler restarted with so many chunks */
 uint64_t oracle_begun(struct oracle *o, unsigned node, const struct sim_job *j);
+void oracle_beside(struct oracle *o, unsigned node, const struct sim_job *j, const struct sim_job *other); /* they run at the same time */
 void oracle_ended(struct oracle *o, uint64_t run, bool success);
 void oracle_delivered(struct oracle *o, const struct pcore_sched_news *n);
 void oracle_client_gone(struct oracle *o, unsigned client);

@@ -46,7 +46,7 @@ static void open_bed(struct bed *b, const struct pcore_sched_spec *spec)
 {
 	*b = (struct bed){ .now = 1 };
 	assert_int_equal(pcore_sched_new(&b->s, spec), 0);
-	assert_int_equal(pcore_sched_client_join(b->s, b->now, false, 1, &b->client), 0);
+	assert_int_equal(pcore_sched_client_join(b->s, b->now, 0, 1, &b->client), 0);
 }
 
 static uint64_t join(struct bed *b, const char *name, uint32_t cpus)
@@ -171,7 +171,7 @@ static void clients_take_turns_within_a_priority(void **state)
 	(void)state;
 	open_bed(&b, &(struct pcore_sched_spec){ 0 });
 	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(pcore_sched_client_join(b.s, 1, false, 1, &clients[i]), 0);
+		assert_int_equal(pcore_sched_client_join(b.s, 1, 0, 1, &clients[i]), 0);
 	first[0] = submit_by(&b, clients[0], (struct pcore_sched_jobs){ .n = 4 });
 	first[1] = submit_by(&b, clients[1], (struct pcore_sched_jobs){ .n = 2 });
 	node = join(&b, "a", 1);
@@ -192,7 +192,7 @@ static void first_in_first_out_knows_no_clients(void **state)
 
 	(void)state;
 	open_bed(&b, &(struct pcore_sched_spec){ .policy = PCORE_SCHED_FIFO });
-	assert_int_equal(pcore_sched_client_join(b.s, 1, false, 1, &other), 0);
+	assert_int_equal(pcore_sched_client_join(b.s, 1, 0, 1, &other), 0);
 	submit(&b, 3, (struct pcore_sched_jobs){ 0 });
 	submit_by(&b, other, (struct pcore_sched_jobs){ .n = 2 });
 	node = join(&b, "a", 1);
@@ -213,7 +213,7 @@ static void fair_shares_follow_the_weights(void **state)
 	(void)state;
 	open_bed(&b, &(struct pcore_sched_spec){ .policy = PCORE_SCHED_FAIR });
 	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(pcore_sched_client_join(b.s, 1, false, i ? 3 : 1, &clients[i]), 0);
+		assert_int_equal(pcore_sched_client_join(b.s, 1, 0, i ? 3 : 1, &clients[i]), 0);
 	/* the first has urgent ones, which counts only among its own */
 	submit_by(&b, clients[0], (struct pcore_sched_jobs){ .n = 100, .priority = -9 });
 	submit_by(&b, clients[1], (struct pcore_sched_jobs){ .n = 100 });
@@ -877,7 +877,7 @@ static void the_jobs_of_a_private_client_end_with_it(void **state)
 
 	(void)state;
 	open_bed(&b, &(struct pcore_sched_spec){ 0 });
-	assert_int_equal(pcore_sched_client_join(b.s, 1, true, 1, &private), 0);
+	assert_int_equal(pcore_sched_client_join(b.s, 1, PCORE_SCHED_PRIVATE, 1, &private), 0);
 	node = join(&b, "a", 2);
 	submit_by(&b, private, (struct pcore_sched_jobs){ .n = 1000 });
 	listen(&b);
@@ -891,7 +891,7 @@ static void the_jobs_of_a_private_client_end_with_it(void **state)
 	done(&b, node, 2, 1, false);
 	assert_int_equal(b.n_news, 0);
 	assert_int_equal(pcore_sched_counts(b.s).clients, 1);
-	assert_int_equal(pcore_sched_client_join(b.s, 1, true, 1, &private), -ENOENT);
+	assert_int_equal(pcore_sched_client_join(b.s, 1, PCORE_SCHED_PRIVATE, 1, &private), -ENOENT);
 	pcore_sched_free(b.s);
 }
 
@@ -910,9 +910,151 @@ static void the_jobs_of_a_shared_client_go_on_without_it(void **state)
 	assert_true(over(&b)->client == b.client);
 	assert_int_equal(pcore_sched_submit(b.s, 1, b.client, &(struct pcore_sched_jobs){ 0 }, &id), -ENOENT);
 	id = b.client;
-	assert_int_equal(pcore_sched_client_join(b.s, 1, false, 1, &id), 0);
+	assert_int_equal(pcore_sched_client_join(b.s, 1, 0, 1, &id), 0);
 	done(&b, node, 2, 1, true);
 	assert_int_equal(pcore_sched_counts(b.s).clients, 1);
+	pcore_sched_free(b.s);
+}
+
+static uint64_t join_exclusive(struct bed *b, unsigned flags)
+{
+	uint64_t id = 0;
+
+	assert_int_equal(pcore_sched_client_join(b->s, 1, PCORE_SCHED_EXCLUSIVE | flags, 1, &id), 0);
+	return id;
+}
+
+static struct pcore_sched_why why_of(const struct bed *b, uint64_t job)
+{
+	struct pcore_sched_why why;
+
+	assert_int_equal(pcore_sched_explain(b->s, job, &why), 0);
+	return why;
+}
+
+static void an_exclusive_client_waits_for_what_runs_and_has_the_nodes_then(void **state)
+{
+	uint64_t alone, first, other, node;
+	struct bed b;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ 0 });
+	alone = join_exclusive(&b, 0);
+	node = join(&b, "a", 2);
+	submit(&b, 1, (struct pcore_sched_jobs){ 0 });
+	listen(&b);
+	first = submit_by(&b, alone, (struct pcore_sched_jobs){ .n = 2, .priority = 9 });
+	other = submit(&b, 1, (struct pcore_sched_jobs){ .priority = -9 });
+	listen(&b);
+	assert_int_equal(b.n_acts, 0);
+	assert_int_equal(why_of(&b, first).busy, 1);
+	assert_int_equal(why_of(&b, other).exclusive, 1);
+	done(&b, node, 1, 1, true);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 2);
+	assert_true(start_of(&b, 0)->a.job == first);
+	done(&b, node, first, 1, true);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 0);
+	done(&b, node, first + 1, 1, true);
+	assert_true(start_of(&b, 0)->a.job == other);
+	pcore_sched_free(b.s);
+}
+
+static void exclusive_clients_have_the_nodes_one_after_the_other(void **state)
+{
+	uint64_t clients[2], first[2], other, node;
+	struct bed b;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ .policy = PCORE_SCHED_FAIR });
+	clients[0] = join_exclusive(&b, 0);
+	clients[1] = join_exclusive(&b, PCORE_SCHED_PRIVATE);
+	for (size_t i = 2; i-- > 0;)
+		first[i] = submit_by(&b, clients[i], (struct pcore_sched_jobs){ .n = 1 });
+	other = submit(&b, 1, (struct pcore_sched_jobs){ 0 });
+	node = join(&b, "a", 4);
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 1);
+	assert_true(start_of(&b, 0)->a.job == first[1]);
+	done(&b, node, first[1], 1, true);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 0); /* it may have more before it goes */
+	assert_int_equal(pcore_sched_client_gone(b.s, 1, clients[1]), 0);
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 1);
+	assert_true(start_of(&b, 0)->a.job == first[0]);
+	done(&b, node, first[0], 1, true);
+	assert_true(start_of(&b, 0)->a.job == other);
+	pcore_sched_free(b.s);
+}
+
+static void an_exclusive_client_that_cannot_run_anything_lets_others_pass(void **state)
+{
+	uint64_t alone, big, waits, node, node_2, job;
+	struct bed b;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ 0 });
+	alone = join_exclusive(&b, PCORE_SCHED_PRIVATE);
+	node = join(&b, "a", 1);
+	job = submit(&b, 2, (struct pcore_sched_jobs){ 0 });
+	waits = submit_by(&b, alone, (struct pcore_sched_jobs){ .after = &job, .n_after = 1 });
+	listen(&b);
+	done(&b, node, job, 1, true);
+	assert_true(start_of(&b, 0)->a.job == job + 1); /* what waits for it does not keep it out */
+	big = submit_by(&b, alone, (struct pcore_sched_jobs){ .request.cpus = 2 });
+	done(&b, node, job + 1, 1, true);
+	assert_true(start_of(&b, 0)->a.job == waits);
+	job = submit(&b, 2, (struct pcore_sched_jobs){ 0 });
+	done(&b, node, waits, 1, true);
+	assert_true(start_of(&b, 0)->a.job == job); /* there is no node for the big one */
+	node_2 = join(&b, "b", 2);
+	listen(&b);
+	assert_true(start_of(&b, 0)->node == node_2);
+	assert_true(start_of(&b, 0)->a.job == big);
+	done(&b, node, job, 1, true);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 0);
+	pcore_sched_free(b.s);
+}
+
+static void what_is_ahead_makes_way_for_an_exclusive_client(void **state)
+{
+	struct bed b;
+	uint64_t node = open_ahead(&b, 7), alone = join_exclusive(&b, 0), first;
+
+	(void)state;
+	first = submit_by(&b, alone, (struct pcore_sched_jobs){ .n = 1 });
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_RETRACT), 4);
+	for (uint64_t job = 4; job <= 7; job++)
+		assert_int_equal(pcore_sched_retracted(b.s, 1, node, job, 1, true), 1);
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 0); /* some are still running */
+	assert_int_equal(why_of(&b, 4).exclusive, 1);
+	assert_int_equal(why_of(&b, first).busy, 1);
+	pcore_sched_free(b.s);
+}
+
+static void an_exclusive_client_is_one_after_a_restart(void **state)
+{
+	struct pcore_sched_spec spec = { .persist = true };
+	uint64_t alone, first, other;
+	struct pcore_buf *records;
+	struct bed b, c = { .now = 1 };
+
+	(void)state;
+	open_bed(&b, &spec);
+	alone = join_exclusive(&b, 0);
+	first = submit_by(&b, alone, (struct pcore_sched_jobs){ .n = 1 });
+	other = submit(&b, 1, (struct pcore_sched_jobs){ 0 });
+	records = pcore_sched_records(b.s);
+	assert_int_equal(pcore_sched_new(&c.s, &spec), 0);
+	assert_int_equal(pcore_sched_restore(c.s, 1, records->data, records->len), 0);
+	assert_int_equal(pcore_sched_restored(c.s, 1), 0);
+	join(&c, "a", 4);
+	listen(&c);
+	assert_int_equal(count(&c, PCORE_SCHED_START), 1);
+	assert_true(start_of(&c, 0)->a.job == first);
+	assert_int_equal(why_of(&c, other).exclusive, 1);
+	pcore_sched_free(c.s);
 	pcore_sched_free(b.s);
 }
 
@@ -1185,6 +1327,11 @@ int main(void)
 		TEST(what_is_ahead_makes_way_for_the_urgent),
 		TEST(the_jobs_of_a_private_client_end_with_it),
 		TEST(the_jobs_of_a_shared_client_go_on_without_it),
+		TEST(an_exclusive_client_waits_for_what_runs_and_has_the_nodes_then),
+		TEST(exclusive_clients_have_the_nodes_one_after_the_other),
+		TEST(an_exclusive_client_that_cannot_run_anything_lets_others_pass),
+		TEST(what_is_ahead_makes_way_for_an_exclusive_client),
+		TEST(an_exclusive_client_is_one_after_a_restart),
 		TEST(that_no_node_can_run_a_job_is_said_at_once_and_why),
 		TEST(when_the_last_node_for_a_job_leaves_that_is_said),
 		TEST(bad_requests_are_refused),

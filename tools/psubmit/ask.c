@@ -213,6 +213,7 @@ static int add_nodes(struct pcore_buf *b, const struct pcore_wire_why *w)
 		{ w->memory, "with too little memory" },
 		{ w->resources, "without the resources" },
 		{ w->avoided, "where it failed" },
+		{ w->exclusive, "another client has for itself" },
 		{ w->reserved, "kept for a bigger job" },
 		{ w->busy, "busy" },
 		{ w->room, "with room, but other jobs come first" },

@@ -123,6 +123,7 @@ int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32
 	jobs->resources = (struct pcore_wire_list){ needs.data, needs.len, o->n_needs };
 	jobs->labels = (struct pcore_wire_words){ .data = labels.data, .len = labels.len, .n = o->n_labels };
 	jobs->node = o->node;
+	jobs->exclusive = o->exclusive;
 	r = pcore_jobspec_put(b, jobs, env, argv);
 	jobs->resources = (struct pcore_wire_list){ .n = 0 };
 	jobs->labels = (struct pcore_wire_words){ .n = 0 };

@@ -136,6 +136,7 @@ static int set_priority(void *opts, const char *name, const char *value)
 	{ .name = "label", .kind = CLI_OPT_CALL, .arg = "EXPR", .set = set_label, .help = "only nodes with these labels: K=V, K!=V; comma is and" }, \
 	{ .name = "node", .kind = CLI_OPT_STRING, .arg = "NAME", .offset = AT(node), .help = "only this node" }, \
 	{ .name = "priority", .kind = CLI_OPT_CALL, .arg = "N", .set = set_priority, .help = "on nodes that others use too: lower comes first (0)" }, \
+	{ .name = "exclusive", .kind = CLI_OPT_FLAG, .offset = AT(exclusive), .help = "nodes of the scheduler run nothing else meanwhile" }, \
 	{ .name = "at-most-once", .kind = CLI_OPT_FLAG, .offset = AT(at_most_once), .help = "a job that is lost with its node is not run again" }, \
 	{ .name = "retry-lost", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(retry_lost), .max = 255, .help = "a job that is lost is run again N times (3)" }, \
 	{ .name = "max-output", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(max_output), .min = 1, .help = "of each job's output, and error output, the rest is cut" }
@@ -196,6 +197,8 @@ int psubmit_check(struct map_opts *o)
 		return r;
 	if (p->scheduler && o->workers.worker)
 		return cli_usage("--worker does not go with --scheduler yet");
+	if (p->exclusive && !p->scheduler)
+		return cli_usage("--exclusive needs a --scheduler: nodes of our own are not shared by one");
 	if (p->n_nodes == 0 && !p->scheduler)
 		p->local = true;
 	o->elsewhere = p->n_nodes > 0 || p->scheduler;

@@ -23,7 +23,7 @@ struct psubmit_opts {
 	uint64_t cpus, memory, max_output; /* 0: not given */
 	const char *node;
 	int32_t priority;
-	bool at_most_once, stats;
+	bool at_most_once, exclusive, stats;
 	uint64_t retry_lost;
 	int64_t wait_nodes;
 	const char *scheduler; /* its address, or NULL */
