@@ -127,6 +127,9 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 		c->up = true;
 		log_node(c, n, "is there");
 		break;
+	case PCORE_CLUSTER_DRAINS:
+		log_node(c, n, "takes no new jobs");
+		break;
 	case PCORE_CLUSTER_GONE:
 		log_node(c, n, "has gone");
 		break;

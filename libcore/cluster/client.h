@@ -21,6 +21,7 @@
 
 enum pcore_cluster_event {
 	PCORE_CLUSTER_UP,	   /* name is there */
+	PCORE_CLUSTER_DRAINS,	   /* name takes no more jobs: why */
 	PCORE_CLUSTER_GONE,	   /* name does not answer any more: why */
 	PCORE_CLUSTER_UNREACHABLE, /* address, at the first try: why. It is tried again */
 	PCORE_CLUSTER_REFUSED,	   /* address will never do: why (version, key); code is its -errno */

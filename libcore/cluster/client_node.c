@@ -292,6 +292,11 @@ static uint32_t cpus(struct link *l, uint32_t offered)
 
 static void changed(struct link *l)
 {
+	bool draining = l->joined && l->node.state == PCORE_WIRE_DRAINING;
+
+	if (draining && !l->told_draining)
+		cluster_tell(cluster_of(l), PCORE_CLUSTER_DRAINS, l->name, "it is draining", 0, NULL);
+	l->told_draining = draining;
 	cluster_count_nodes(cluster_of(l));
 }
 

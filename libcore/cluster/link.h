@@ -85,6 +85,7 @@ struct link {
 	size_t n_addrs, try;	/* try: which of them is next */
 	unsigned failures;	/* in a row */
 	struct pcore_op retry;	/* when to connect again */
+	bool told_draining; /* the host's */
 	bool opened, joined, told, refused;
 	bool returns;		/* it came by itself, and will again when it is cut off */
 	bool handle_gone;	/* the scheduler waits for it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched_alone.c - clients that have the nodes for themselves, one after the other.
+ * sched_alone.c - who may have jobs begun: clients that have the nodes for themselves, one after the other; nobody, as long as all
+ * is stopped.
  *
  * An exclusive client gets its place in the line with its first job that waits for no other one. It leaves the line when it has
  * no such job left; a private one that has no job at all stays until it goes. The first of the line is the holder, unless
@@ -17,7 +18,7 @@ void sched_ready(struct pcore_sched *s, struct client *c)
 
 bool sched_kept_out(const struct pcore_sched *s, const struct client *c, const struct node *n)
 {
-	return s->holder && (s->holder != c || n->n_foreign > 0);
+	return s->stopped || (s->holder && (s->holder != c || n->n_foreign > 0));
 }
 
 static void count_foreign(const struct pcore_sched *s, struct node *n)
@@ -47,6 +48,21 @@ void sched_set_holder(struct pcore_sched *s, struct client *c)
 			sched_retract_all(s, n);
 		sched_freed(s, n);
 	}
+}
+
+void pcore_sched_stop(struct pcore_sched *s, int64_t now_ns, bool stop)
+{
+	s->now_ns = now_ns;
+	s->stopped = stop;
+	PCORE_LIST_FOREACH_SAFE(link, &s->all_nodes)
+	{
+		struct node *n = container_of(link, struct node, link);
+
+		if (stop)
+			sched_retract_all(s, n);
+		sched_freed(s, n);
+	}
+	sched_settle(s);
 }
 
 static bool has_left(const struct client *c)

@@ -255,8 +255,8 @@ static void place(struct pcore_sched *s, struct lane *l)
 {
 	struct node *n;
 
-	if (s->holder && s->holder != l->client)
-		return; /* all nodes are looked at when it has gone */
+	if (s->stopped || (s->holder && s->holder != l->client))
+		return; /* all nodes are looked at when that is over */
 	l->refs++;
 	while (!sched_lane_empty(l)) {
 		n = best_node(s, l);

@@ -54,7 +54,9 @@ static void explain_node(const struct pcore_sched *s, const struct lane *l, cons
 	case FITS:
 		break;
 	}
-	if (s->holder && s->holder != l->client)
+	if (s->stopped)
+		why->stopped = true;
+	else if (s->holder && s->holder != l->client)
 		why->exclusive++;
 	else if (sched_reserved_from(s, n, l))
 		why->reserved++;

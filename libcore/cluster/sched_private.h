@@ -208,7 +208,7 @@ struct array_slot {
 struct pcore_sched {
 	struct pcore_sched_spec spec;
 	int64_t now_ns;
-	bool restoring;
+	bool restoring, stopped;
 	bool short_of_memory; /* something could not be assigned */
 	uint32_t epoch;
 

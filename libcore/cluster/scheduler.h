@@ -255,6 +255,11 @@ int pcore_sched_retracted(struct pcore_sched *s, int64_t now_ns, uint64_t node, 
 /* The node is there, but it has lost what it had of this job, which may have run: a node that is itself a cluster says so. */
 int pcore_sched_lost(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint64_t job, uint32_t attempt);
 
+/* ---- all of it ---- */
+
+/* Begin nothing any more, until it is called with false; what nodes have and have not begun is taken back. All else goes on. */
+void pcore_sched_stop(struct pcore_sched *s, int64_t now_ns, bool stop);
+
 /* ---- time ---- */
 
 /* When pcore_sched_tick() has something to do, INT64_MAX: never. */
@@ -352,6 +357,7 @@ enum pcore_sched_state {
 struct pcore_sched_why {
 	enum pcore_sched_state state;
 	bool cancelled;
+	bool stopped;	     /* pcore_sched_stop(): nodes that would take it are not counted */
 	uint64_t node;	     /* where it is, or 0 */
 	uint64_t after;	     /* WAITING: on this, and perhaps others */
 	int64_t until_ns;    /* BACKOFF */

@@ -181,6 +181,7 @@ static void pump(struct pcore_op *op, int res)
 	if (s->changed)
 		count_nodes(s);
 	schedule_tick(s);
+	shared_check_drained(s);
 	shared_check_idle(s);
 }
 

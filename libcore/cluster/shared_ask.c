@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shared_ask.c - questions of clients and admins, and what they want done to jobs for good.
+ * shared_ask.c - questions of clients, and what they want done to jobs for good.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -267,7 +267,8 @@ static int tell_why(struct shared_client *c, uint64_t id, const struct pcore_sch
 		.state = why->state, .nodes = why->n_nodes, .gone = why->gone, .draining = why->draining, .pinned = why->pinned,
 		.labels = why->labels, .cpus = why->cpus, .memory = why->memory, .resources = why->resources, .avoided = why->avoided,
 		.reserved = why->reserved, .busy = why->busy, .room = why->room, .cancelled = why->cancelled,
-		.has = why->exclusive ? PCORE_WIRE_HAS(PCORE_WIRE_WHY_EXCLUSIVE) : 0, .exclusive = why->exclusive,
+		.has = PCORE_WIRE_HAS(PCORE_WIRE_WHY_EXCLUSIVE) | PCORE_WIRE_HAS(PCORE_WIRE_WHY_STOPPED),
+		.exclusive = why->exclusive, .stopped = why->stopped,
 	};
 	struct shared_part *p;
 	uint32_t index = 0;
@@ -337,50 +338,4 @@ int shared_ask(struct shared_client *c, const struct pcore_wire_frame *f)
 	default:
 		return forget(c, f);
 	}
-}
-
-/* ---- admins ---- */
-
-static int status(struct shared_client *c, const struct pcore_wire_frame *f)
-{
-	const struct pcore_shared *s = c->shared;
-	struct pcore_sched_counts n = pcore_sched_counts(s->host.sched);
-	struct pcore_wire_status m = {
-		.name = s->spec.name,
-		.software = s->spec.software,
-		.state = PCORE_WIRE_SERVING,
-		.start_ns = s->start_ns,
-		.cpus = s->cpus,
-		.cpus_here = s->cpus,
-		.queued = n.waiting + n.backoff + n.queued + n.held + n.ahead,
-		.running = n.running,
-		.succeeded = s->succeeded,
-		.failed = s->failed,
-	};
-	int r = pcore_wire_get_nothing(f);
-
-	PCORE_LIST_FOREACH_SAFE(node, (struct pcore_list *)&s->nodes)
-		m.cpu_ns += container_of(node, struct shared_node, link)->job_ns;
-	pcore_buf_clear(&c->buf);
-	if (r == 0)
-		r = pcore_wire_put_status(&c->buf, &m);
-	if (r == 0)
-		shared_say(c, PCORE_WIRE_STATUS, f->id, &c->buf);
-	return r;
-}
-
-int shared_control(struct shared_client *c, const struct pcore_wire_frame *f)
-{
-	struct pcore_wire_control m;
-	int r;
-
-	if (f->type == PCORE_WIRE_STATUS_GET)
-		return status(c, f);
-	r = pcore_wire_get_control(f, &m);
-	if (r < 0)
-		return r;
-	shared_say_answer(c, f->id, m.what == PCORE_WIRE_QUIT ? 0 : 125, m.what == PCORE_WIRE_QUIT ? NULL : "this is a scheduler: ask its nodes");
-	if (m.what == PCORE_WIRE_QUIT)
-		c->shared->spec.quit(c->shared->spec.ctx);
-	return 0;
 }

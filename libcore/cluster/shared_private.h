@@ -3,8 +3,8 @@
  * shared_private.h - what the parts of a shared scheduler have in common: shared.c (its life, and when things are done),
  * shared_node.c (nodes), shared_template.c (what jobs have in common, once for all), shared_client.c and shared_say.c (clients
  * whose jobs end with them), shared_input.c (what these read), shared_journal.c (the store), shared_submit.c (jobs for good),
- * shared_good.c (those that a node has), shared_watch.c (what became of them),
- * shared_ask.c (questions).
+ * shared_good.c (those that a node has), shared_watch.c (what became of them), shared_ask.c (questions), shared_control.c
+ * (admins).
  */
 #ifndef PCORE_CLUSTER_SHARED_PRIVATE_H
 #define PCORE_CLUSTER_SHARED_PRIVATE_H
@@ -302,6 +302,7 @@ struct pcore_shared {
 	uint32_t instance;
 	uint32_t next_node;
 	struct pcore_op pump, tick;
+	bool stopped, draining; /* by an admin */
 	bool stopping, told_idle, changed, failed_once, short_of_memory;
 	struct pcore_sched_spec sched_spec;
 	uint32_t cpus; /* as clients were told */
@@ -412,7 +413,12 @@ void shared_watch_drop(struct shared_client *c);
 /* ---- shared_ask.c ---- */
 
 int shared_ask(struct shared_client *c, const struct pcore_wire_frame *f); /* of a client */
+
+/* ---- shared_control.c ---- */
+
 int shared_control(struct shared_client *c, const struct pcore_wire_frame *f); /* of an admin */
+enum pcore_wire_state shared_state(const struct pcore_shared *s);
+void shared_check_drained(struct pcore_shared *s); /* nothing may be left to do */
 
 /* ---- shared_client.c ---- */
 

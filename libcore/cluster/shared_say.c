@@ -313,7 +313,7 @@ void shared_say_node(struct shared_client *c)
 	struct pcore_wire_node m = {
 		.name = s->spec.name,
 		.instance = pcore_shared_instance(s),
-		.state = PCORE_WIRE_SERVING,
+		.state = shared_state(s),
 		.cpus = s->cpus,
 		.slots = s->cpus,
 		.prefetch = SHARED_PREFETCH,

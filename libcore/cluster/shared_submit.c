@@ -406,6 +406,8 @@ static int take_part(struct pcore_shared *s, struct shared_part *p, const struct
 static const char *why_not(int r)
 {
 	switch (r) {
+	case -EBUSY:
+		return "this scheduler is draining: it takes no new jobs";
 	case -EAGAIN:
 		return "too many submissions wait: try again later";
 	case -ENOENT:
@@ -464,7 +466,7 @@ int shared_submit(struct shared_client *c, const struct pcore_wire_frame *f)
 	if (sub) {
 		r = part > sub->n_parts || !sub->more ? -EINVAL : take(c, sub, &m, f);
 	} else {
-		r = part > 0 ? -EINVAL : submission_new(s, &sub, &m, s->next_submission, c->name);
+		r = part > 0 ? -EINVAL : s->draining ? -EBUSY : submission_new(s, &sub, &m, s->next_submission, c->name);
 		if (r == 0) {
 			sub->submit_ns = pcore_clock_ns(CLOCK_REALTIME);
 			r = take(c, sub, &m, f);
@@ -475,7 +477,7 @@ int shared_submit(struct shared_client *c, const struct pcore_wire_frame *f)
 		}
 	}
 	if (r < 0)
-		shared_say_answer(c, f->id, r == -EAGAIN ? 75 : r == -ENOENT || r == -ECANCELED ? 1 : 125, why_not(r));
+		shared_say_answer(c, f->id, r == -EAGAIN || r == -EBUSY ? 75 : r == -ENOENT || r == -ECANCELED ? 1 : 125, why_not(r));
 	return 0;
 }
 

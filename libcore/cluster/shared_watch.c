@@ -242,6 +242,8 @@ static void go_on(struct shared_watch *w)
 	if (r > 0)
 		return;
 	watch_free(w);
+	if (c->shared->draining)
+		shared_pump_soon(c->shared);
 	shared_say_answer(c, id, r < 0 ? 125 : sub ? 0 : 1, r < 0 ? strerror(-r) : sub ? NULL : "it is not known any more");
 }
 

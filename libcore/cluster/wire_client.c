@@ -182,6 +182,7 @@ static const struct field why_fields[] = {
 	{ .offset = AT(after), .kind = NUMBER, .max = UINT64_MAX },
 	{ .offset = AT(until_ns), .kind = NUMBER, .max = WIRE_TIME_MAX },
 	{ .offset = AT(exclusive), .kind = NUMBER, .max = UINT32_MAX },
+	{ .offset = AT(stopped), .kind = NUMBER, .max = 1 },
 };
 FIELDS(why, REQUIRED(1, 14), NULL);
 #undef AT

@@ -227,9 +227,10 @@ enum {
 	PCORE_WIRE_WHY_AFTER,
 	PCORE_WIRE_WHY_UNTIL,
 	PCORE_WIRE_WHY_EXCLUSIVE,
+	PCORE_WIRE_WHY_STOPPED,
 };
 
-/* As struct pcore_sched_why. All but the last four are required. */
+/* As struct pcore_sched_why. All but the last five are required. */
 struct pcore_wire_why {
 	uint64_t has;
 	uint64_t state; /* enum pcore_sched_state; 0: it has ended */
@@ -239,6 +240,7 @@ struct pcore_wire_why {
 	uint64_t after;	  /* a submission that it waits for */
 	int64_t until_ns; /* realtime: it is tried again then */
 	uint64_t exclusive; /* nodes, as those above */
+	uint64_t stopped;
 };
 
 enum { PCORE_WIRE_NUMBER_NAME = 1 };

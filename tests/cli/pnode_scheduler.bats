@@ -149,6 +149,47 @@ small() { [ "$(du -sk state | cut -f1)" -lt 40000 ]; }
 	run -77 env PCORE_KEY="$PWD/other" psubmit list
 }
 
+@test "a scheduler that is stopped begins nothing, and one that drains ends with its last job" {
+	local job="until [ -e $scratch/marks/go ]; do sleep 0.02; done; echo" map attached
+	scheduler --state "$scratch/state"
+	node n1 --cpus 2
+	pnode stop scheduler
+	[[ "$(pnode status scheduler)" == "scheduler: "*", stopped; 2 of 2 CPUs; "* ]]
+	psubmit async echo first
+	run -0 psubmit explain 1
+	[[ "$output" == "1: queued
+of 1 nodes
+  the scheduler is stopped" ]]
+	pnode start scheduler
+	[ "$(psubmit get 1)" = first ]
+	run -125 pnode cpus 2 scheduler
+	[ "$output" = "pnode: node 'scheduler': this is a scheduler: ask its nodes" ]
+
+	psubmit async sh -c "echo begun; $job last"
+	psubmit attach 2 >attached.out &
+	attached=$!
+	wait_for 10 test -s attached.out
+	psubmit map sh -c "$job {}" ::: a b >map.out 2>map.err &
+	map=$!
+	wait_for 10 has_jobs 3
+	pnode drain scheduler
+	[[ "$(pnode status scheduler)" == "scheduler: "*", draining; "* ]]
+	wait_for 10 grep -q "^psubmit: the scheduler 'scheduler' takes no new jobs: it is draining$" map.err
+	run -75 psubmit async true
+	[ "$output" = "psubmit: this scheduler is draining: it takes no new jobs" ]
+	touch marks/go
+	ends 0 $map || { cat map.err; false; }
+	[ "$(cat map.out)" = $'a\nb' ]
+	ends 0 $attached
+	[ "$(cat attached.out)" = $'begun\nlast' ]
+	ends 0 "$sched"
+	log_has s '^pnode: drained$'
+	scheduler --state "$scratch/state"
+	[[ "$(pnode status scheduler)" == "scheduler: "*", serving; "* ]]
+	[ "$(psubmit get 2)" = $'begun\nlast' ]
+}
+has_jobs() { [ "$(pnode status --json scheduler | jq '.running + .queued')" = "$1" ]; }
+
 @test "bad options of a scheduler are refused" {
 	run -125 pnode scheduler --policy random
 	[[ "$output" == *"'random'"*"--policy"* ]]

@@ -1058,6 +1058,33 @@ static void an_exclusive_client_is_one_after_a_restart(void **state)
 	pcore_sched_free(b.s);
 }
 
+static void when_all_is_stopped_nothing_begins_and_what_runs_goes_on(void **state)
+{
+	struct bed b;
+	uint64_t node = open_ahead(&b, 7), job;
+
+	(void)state;
+	pcore_sched_stop(b.s, 1, true);
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_RETRACT), 4);
+	for (job = 4; job <= 7; job++)
+		assert_int_equal(pcore_sched_retracted(b.s, 1, node, job, 1, true), 1);
+	listen(&b);
+	done(&b, node, 3, 1, true);
+	assert_int_equal(over(&b)->outcome, PCORE_SCHED_SUCCEEDED);
+	job = submit(&b, 1, (struct pcore_sched_jobs){ 0 });
+	join(&b, "b", 1);
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 0);
+	assert_true(why_of(&b, job).stopped);
+	assert_int_equal(why_of(&b, job).room, 0);
+	pcore_sched_stop(b.s, 1, false);
+	listen(&b);
+	assert_true(count(&b, PCORE_SCHED_START) >= 2);
+	assert_false(why_of(&b, job).stopped);
+	pcore_sched_free(b.s);
+}
+
 /* ---- what there is to know ---- */
 
 static void that_no_node_can_run_a_job_is_said_at_once_and_why(void **state)
@@ -1332,6 +1359,7 @@ int main(void)
 		TEST(an_exclusive_client_that_cannot_run_anything_lets_others_pass),
 		TEST(what_is_ahead_makes_way_for_an_exclusive_client),
 		TEST(an_exclusive_client_is_one_after_a_restart),
+		TEST(when_all_is_stopped_nothing_begins_and_what_runs_goes_on),
 		TEST(that_no_node_can_run_a_job_is_said_at_once_and_why),
 		TEST(when_the_last_node_for_a_job_leaves_that_is_said),
 		TEST(bad_requests_are_refused),

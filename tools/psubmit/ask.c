@@ -220,6 +220,8 @@ static int add_nodes(struct pcore_buf *b, const struct pcore_wire_why *w)
 	};
 	int r = w->nodes == 0 ? pcore_buf_adds(b, "  there is no node at all\n") : pcore_buf_addf(b, "of %" PRIu64 " nodes\n", w->nodes);
 
+	if (r == 0 && w->stopped)
+		r = pcore_buf_adds(b, "  the scheduler is stopped\n");
 	for (size_t i = 0; i < ARRAY_SIZE(reasons) && r == 0; i++)
 		r = add_count(b, reasons[i].n, reasons[i].what);
 	return r;

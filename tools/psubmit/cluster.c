@@ -39,11 +39,14 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 	const char *what = psubmit_opts.scheduler ? "scheduler" : "node";
 
 	(void)ctx;
-	if (n->event == PCORE_CLUSTER_UP)
+	if (n->event == PCORE_CLUSTER_UP || (n->event == PCORE_CLUSTER_DRAINS && !psubmit_opts.scheduler))
 		return;
 	cluster.map->before_message(cluster.map->ctx);
 	switch (n->event) {
 	case PCORE_CLUSTER_UP:
+		break;
+	case PCORE_CLUSTER_DRAINS:
+		cli_warn("the scheduler '%s' takes no new jobs: %s", n->name, n->why);
 		break;
 	case PCORE_CLUSTER_GONE:
 		cli_warn("%s '%s' has gone: %s", what, n->name, n->why);
