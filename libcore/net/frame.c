@@ -168,7 +168,7 @@ void net_bye_decode(const void *body, size_t len, struct pcore_net_error *ret)
 	char text[PCORE_NET_WHY_MAX - 32];
 
 	if (reason == NET_BYE_DONE) {
-		*ret = (struct pcore_net_error){ .code = 0 };
+		net_error(ret, 0, "the peer has said goodbye");
 		return;
 	}
 	(void)pcore_escape(text, sizeof(text), (const char *)body + 4, len > 4 ? len - 4 : 0);

@@ -282,6 +282,7 @@ free_name() { flock -n "$PCORE_RUNTIME_DIR/nodes/$1/lock" true; }
 	kill "$pid"
 	ends 143 "$pid"
 	wait_for 5 lines_are "$TMPDIR/ended" 2
+	wait_for 5 grep -q "^psubmit: node 'n' has gone: the peer has said goodbye$" out
 	[ "$(find "$TMPDIR" -name 'pnode.*' | wc -l)" = 0 ]
 }
 

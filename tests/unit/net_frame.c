@@ -104,6 +104,7 @@ static void a_goodbye_carries_its_reason(void **state)
 	assert_string_equal(e.why, "the peer refuses: too old");
 	net_bye_decode(body, net_bye_encode(body, NET_BYE_DONE, ""), &e);
 	assert_int_equal(e.code, 0);
+	assert_string_equal(e.why, "the peer has said goodbye");
 	memset(long_text, 'x', sizeof(long_text));
 	long_text[sizeof(long_text) - 1] = '\0';
 	assert_int_equal(net_bye_encode(body, NET_BYE_OWNER, long_text), sizeof(body));
