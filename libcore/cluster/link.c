@@ -16,14 +16,6 @@ static int64_t now_of(const struct link *l)
 	return pcore_loop_now(l->host->loop);
 }
 
-void link_send(struct link *l, enum pcore_wire_type type, uint64_t id, const void *body, size_t len)
-{
-	uint16_t flags = pcore_wire_body_max(type) > PCORE_WIRE_CONTROL_MAX ? PCORE_NET_DATA : 0;
-
-	if (l->conn)
-		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, body, len);
-}
-
 struct link_job *link_job_of(struct link *l, uint64_t job, uint32_t attempt)
 {
 	struct link_job *j = l->host->ops->find(l, job);
@@ -34,21 +26,34 @@ struct link_job *link_job_of(struct link *l, uint64_t job, uint32_t attempt)
 /* ---- what the scheduler wants ---- */
 
 /* Frames of one type after the other, as the actions come. */
-struct writer {
+struct link_writer {
 	struct link *link;
 	struct pcore_wire_out out;
 	enum pcore_wire_type type;
 	bool open;
 };
 
-static void end_frame(struct writer *w)
+static void end_frame(struct link_writer *w)
 {
-	if (w->open && pcore_wire_end(&w->out, false) > 0)
-		link_send(w->link, w->type, 0, w->link->buf.data, w->link->buf.len);
+	bool open = w->open;
+
 	w->open = false;
+	if (open && pcore_wire_end(&w->out, false) > 0)
+		link_send(w->link, w->type, 0, w->link->buf.data, w->link->buf.len);
 }
 
-static int begin(struct writer *w, enum pcore_wire_type type)
+/* What was written before comes first: it may need what is now replaced. */
+void link_send(struct link *l, enum pcore_wire_type type, uint64_t id, const void *body, size_t len)
+{
+	uint16_t flags = pcore_wire_body_max(type) > PCORE_WIRE_CONTROL_MAX ? PCORE_NET_DATA : 0;
+
+	if (l->acting)
+		end_frame(l->acting);
+	if (l->conn)
+		(void)pcore_net_send(l->conn, (uint16_t)type, flags, id, body, len);
+}
+
+static int begin(struct link_writer *w, enum pcore_wire_type type)
 {
 	if (w->open && w->type == type)
 		return 0;
@@ -59,13 +64,13 @@ static int begin(struct writer *w, enum pcore_wire_type type)
 	return w->open ? 0 : -ENOMEM;
 }
 
-static int begin_another(struct writer *w)
+static int begin_another(struct link_writer *w)
 {
 	end_frame(w);
 	return begin(w, w->type);
 }
 
-static int put_start(struct writer *w, const struct pcore_sched_batch *b, const struct pcore_sched_action *a)
+static int put_start(struct link_writer *w, const struct pcore_sched_batch *b, const struct pcore_sched_action *a)
 {
 	_cleanup_(pcore_buf_done) struct pcore_buf ids = PCORE_BUF_INIT(0);
 	struct pcore_wire_assign m = { .flags = 0 };
@@ -96,7 +101,7 @@ static int put_start(struct writer *w, const struct pcore_sched_batch *b, const 
 	return r;
 }
 
-static int put_ref(struct writer *w, const struct pcore_sched_action *a)
+static int put_ref(struct link_writer *w, const struct pcore_sched_action *a)
 {
 	struct pcore_wire_ref ref = { .job = a->job, .attempt = a->attempt };
 	enum pcore_wire_type type = PCORE_WIRE_ACK_N;
@@ -119,9 +124,10 @@ static int put_ref(struct writer *w, const struct pcore_sched_action *a)
 void link_act(struct link *l, const struct pcore_sched_batch *b)
 {
 	const struct link_ops *ops = l->host->ops;
-	struct writer w = { .link = l };
+	struct link_writer w = { .link = l };
 	int r = 0;
 
+	l->acting = &w;
 	for (size_t i = 0; i < b->n && r == 0; i++) {
 		const struct pcore_sched_action *a = &b->actions[i];
 
@@ -131,6 +137,7 @@ void link_act(struct link *l, const struct pcore_sched_batch *b)
 			r = put_ref(&w, a);
 	}
 	end_frame(&w);
+	l->acting = NULL;
 	link_input_feed(l);
 	if (r < 0 && l->conn) /* what it was not told it does not claim, and so it is assigned again */
 		pcore_net_abort(l->conn);
@@ -138,7 +145,7 @@ void link_act(struct link *l, const struct pcore_sched_batch *b)
 
 static void say_ref(struct link *l, enum pcore_wire_type type, const struct pcore_wire_ref *ref)
 {
-	struct writer w = { .link = l };
+	struct link_writer w = { .link = l };
 
 	if (begin(&w, type) < 0)
 		return;
@@ -164,7 +171,7 @@ void link_signal(struct link_job *j, int sig)
 void link_credit(struct link_job *j)
 {
 	struct link *l = j->on;
-	struct writer w = { .link = l };
+	struct link_writer w = { .link = l };
 
 	if (!l || !l->joined)
 		return;
@@ -429,7 +436,7 @@ static struct worker *find_worker(struct link *l, uint64_t id)
 static void credit_worker(struct link *l, struct worker *w)
 {
 	const struct pcore_wire_credit c = { .job = w->id, .stream = PCORE_WIRE_STDERR, .received = w->received, .limit = w->received + PCORE_WIRE_CREDIT };
-	struct writer out = { .link = l };
+	struct link_writer out = { .link = l };
 
 	if (!l->joined || w->refused || c.limit < w->granted + PCORE_WIRE_CREDIT / 2 || begin(&out, PCORE_WIRE_CREDIT_N) < 0)
 		return;

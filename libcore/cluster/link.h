@@ -97,6 +97,7 @@ struct link {
 	uint64_t handle;	/* the scheduler's */
 	struct pcore_buf claims; /* of struct pcore_sched_claim */
 	struct pcore_buf buf;	/* frames to be sent */
+	struct link_writer *acting; /* writes what the scheduler wants, or NULL */
 	struct pcore_buf range;	/* a part of a file that is to be sent */
 	struct pcore_list workers; /* that have written to standard error */
 	struct pcore_list to_feed; /* jobs with input that were just assigned, or adopted */
