@@ -313,10 +313,10 @@ static struct pcore_job *next_job(struct pcore_pool *p)
 	if (r <= 0)
 		return NULL;
 
-	assert(job->seq == 0 || job->seq > p->next_seq);
-
-	p->next_seq = job->seq ? job->seq : p->next_seq + 1;
-	job->seq = p->next_seq;
+	if (job->seq == 0)
+		job->seq = p->next_seq + 1;
+	if (job->seq > p->next_seq)
+		p->next_seq = job->seq;
 	job->attempt = 0;
 	job->state = PCORE_JOB_NEW;
 	pcore_list_init(&job->link);

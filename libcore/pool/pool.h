@@ -48,7 +48,7 @@ struct pcore_job {
 	bool fresh;	    /* a worker that has not been sent anything, if one can be started */
 	bool no_input;	    /* /dev/null, where the executor feeds others */
 	unsigned pipe_size; /* of its input; 0: the executor's */
-	uint64_t seq;	  /* from 1, rising in the order of next() */
+	uint64_t seq;	  /* from 1, rising in the order of next() unless the owner numbers its jobs otherwise */
 	unsigned slot;	  /* from 1: no two running jobs have the same, unless the executor shares slots out by itself */
 	unsigned attempt; /* from 1 */
 	enum pcore_job_state state;
@@ -101,7 +101,8 @@ struct pcore_executor {
 /* What the dispatcher asks of and tells the owner. */
 struct pcore_pool_owner {
 	/* The next job: 1; 0 when there is none now (pcore_pool_kick() when there is); -ENODATA when there will be none. With
-	 * job->seq 0 it gets the next number; the owner may leave numbers out by setting a greater one. */
+	 * job->seq 0 it gets the next number; the owner may leave numbers out by setting a greater one, or number its jobs as it
+	 * likes, none twice. */
 	int (*next)(void *ctx, struct pcore_job **ret);
 	void (*started)(void *ctx, struct pcore_job *job); /* an attempt; may be NULL */
 	/* Output as it comes. False: the bytes were taken, but no more now; pcore_pool_resume() when there is room. */
