@@ -15,6 +15,9 @@
 /* Jobs that have input are not many ahead: each holds a block of it. */
 enum { CAPACITY_MIN = 64, AHEAD = 64, FED_MIN = 4, FED_AHEAD = 4 };
 
+/* Of jobs that need different things, those that cannot run keep others waiting only when they are so many. */
+enum { KINDS_AHEAD = 1 << 14 };
+
 /* A node has so much to do for its workers. */
 #define ITEMS_AHEAD_NS (20 * NS_PER_MS)
 
@@ -73,10 +76,9 @@ static bool grow_slots(struct cluster *c)
 /* The lowest free one, from 1; 0 without memory. */
 static unsigned take_slot(struct cluster *c)
 {
-	size_t i = 0;
+	const bool *free_one = c->n_slots > 0 ? memchr(c->slots, false, c->n_slots) : NULL;
+	size_t i = free_one ? (size_t)(free_one - c->slots) : c->n_slots;
 
-	while (i < c->n_slots && c->slots[i])
-		i++;
 	if (i == c->n_slots && !grow_slots(c))
 		return 0;
 	c->slots[i] = true;
@@ -93,7 +95,7 @@ static void run_free(struct cluster_run *run)
 		pcore_map_remove(&c->by_id, &run->node);
 	pcore_list_del(&run->all);
 	link_job_forget(&run->at);
-	cluster_begun(run, false);
+	cluster_begun(run, NULL);
 	if (run->slot > 0)
 		c->slots[run->slot - 1] = false;
 	c->under_way--;
@@ -101,15 +103,22 @@ static void run_free(struct cluster_run *run)
 	free(run);
 }
 
-void cluster_begun(struct cluster_run *run, bool begun)
+void cluster_begun(struct cluster_run *run, struct cluster_name *where)
 {
-	run->cluster->running += (unsigned)begun - (unsigned)run->begun;
-	run->begun = begun;
+	if (run->where) {
+		run->cluster->running--;
+		run->where->running--;
+	}
+	run->where = where;
+	if (where) {
+		run->cluster->running++;
+		where->running++;
+	}
 }
 
 static void forget_attempt(struct cluster_run *run)
 {
-	cluster_begun(run, false);
+	cluster_begun(run, NULL);
 	link_job_forget(&run->at);
 }
 
@@ -135,7 +144,7 @@ static bool never_began(const struct cluster_run *run, const struct pcore_sched_
 {
 	bool there = run->at.ended && (run->at.done.code != 0 || run->at.done.error != 0);
 
-	return n->outcome == PCORE_SCHED_CANCELLED && !run->begun && !there && !run->job->given_up &&
+	return n->outcome == PCORE_SCHED_CANCELLED && !run->where && !there && !run->job->given_up &&
 	       pcore_pool_stopping(run->cluster->ex.pool) != PCORE_POOL_RUN;
 }
 
@@ -170,7 +179,7 @@ static void over(struct cluster_run *run, const struct pcore_sched_news *n)
 
 static void again(struct cluster_run *run)
 {
-	bool begun = run->begun;
+	bool begun = run->where != NULL;
 
 	cluster_input_over(run);
 	forget_attempt(run);
@@ -184,13 +193,14 @@ static void again(struct cluster_run *run)
 static void no_node(struct cluster_run *run)
 {
 	struct cluster *c = run->cluster;
+	bool *told = run->kind ? &run->kind->told_no_node : &c->told_no_node;
 	struct pcore_sched_why w;
 	char why[160];
 
-	if (c->told_no_node || run->at.attempt > 0 || pcore_sched_explain(c->host.sched, run->at.id, &w) < 0 || w.n_nodes == 0 ||
+	if (*told || run->at.attempt > 0 || pcore_sched_explain(c->host.sched, run->at.id, &w) < 0 || w.n_nodes == 0 ||
 		w.pinned + w.labels + w.cpus + w.memory + w.resources < w.n_nodes)
 		return; /* none at all is told as such */
-	c->told_no_node = true;
+	*told = true;
 	(void)snprintf(why, sizeof(why), "of %" PRIu32 " nodes %" PRIu32 " have too few CPUs, %" PRIu32 " too little memory, %" PRIu32
 		" not the resources, %" PRIu32 " not the labels, %" PRIu32 " another name", w.n_nodes, w.cpus, w.memory, w.resources, w.labels, w.pinned);
 	cluster_tell(c, PCORE_CLUSTER_NO_NODE, "", why, 0, run->job);
@@ -316,7 +326,10 @@ static void tick(struct pcore_op *op, int res)
 void cluster_count_nodes(struct cluster *c)
 {
 	const uint64_t least = c->spec.input ? FED_MIN : CAPACITY_MIN;
-	const uint64_t ahead = c->spec.input ? FED_AHEAD : c->spec.worker ? 2 * PCORE_SCHED_AHEAD_MAX : AHEAD;
+	const uint64_t ahead = c->spec.input    ? FED_AHEAD
+			       : c->spec.worker ? 2 * PCORE_SCHED_AHEAD_MAX
+			       : c->spec.kind	? KINDS_AHEAD
+						: AHEAD;
 	uint64_t capacity = 0;
 	unsigned up = 0;
 
@@ -349,7 +362,7 @@ static int describe(struct cluster *c)
 {
 	int r;
 
-	if (c->described)
+	if (c->described || c->spec.kind)
 		return 0;
 	pcore_buf_clear(&c->env);
 	pcore_buf_clear(&c->template);
@@ -364,6 +377,11 @@ static int submit(struct cluster_run *run)
 	struct pcore_sched_jobs jobs = c->spec.jobs;
 	int r;
 
+	if (c->spec.kind) {
+		run->kind = c->spec.kind(c->spec.ctx, run->job, &jobs.priority);
+		if (!c->spec.shared) /* which takes it from the template */
+			jobs.request = run->kind->needs.request;
+	}
 	jobs.n = 1;
 	jobs.cookie = (uintptr_t)run;
 	jobs.at_most_once |= c->spec.in_turn;
@@ -470,7 +488,7 @@ static void cluster_signal(struct pcore_executor *ex, struct pcore_job *job, int
 	struct cluster_run *run = job->run;
 
 	(void)ex;
-	if (run->begun)
+	if (run->where)
 		link_signal(&run->at, sig);
 	else if (sig == SIGINT || sig == SIGTERM || sig == SIGQUIT) /* it would begin after it was to end */
 		cancel(job, PCORE_SCHED_END);
@@ -558,8 +576,12 @@ static void cluster_free(struct pcore_executor *ex)
 
 	assert(c->under_way == 0 && !pcore_op_live(&c->pump) && !pcore_op_live(&c->tick));
 
-	while ((node = pcore_list_pop(&c->links)))
-		link_free(container_of(node, struct link, link));
+	while ((node = pcore_list_pop(&c->links))) {
+		struct link *l = container_of(node, struct link, link);
+
+		free(l->owner);
+		link_free(l);
+	}
 	while ((node = pcore_list_pop(&c->names)))
 		free(container_of(node, struct cluster_name, link));
 	free(c->numbers);
@@ -667,6 +689,7 @@ static void find_it(struct cluster *c, const char *name, struct pcore_cluster_no
 			continue;
 		ret->cpus = (uint32_t)l->node.cpus;
 		ret->up = l->joined;
+		ret->state = (enum pcore_wire_state)l->node.state;
 	}
 }
 
@@ -678,7 +701,7 @@ bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluste
 		if (!n->member || i-- > 0)
 			continue;
 		*ret = (struct pcore_cluster_node){ .name = n->text, .jobs = n->jobs, .job_ns = n->job_ns, .sent = n->sent,
-			.received = n->received };
+			.received = n->received, .running = n->running };
 		find_it(cluster_of(ex), n->text, ret);
 		return true;
 	}

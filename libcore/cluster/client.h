@@ -15,6 +15,7 @@
 #define PCORE_CLUSTER_CLIENT_H
 
 #include "libcore/cluster/scheduler.h"
+#include "libcore/cluster/spec.h"
 #include "libcore/cluster/wire.h"
 #include "libcore/net/net.h"
 #include "libcore/pool/pool.h"
@@ -39,7 +40,24 @@ struct pcore_cluster_news {
 	const struct pcore_job *job; /* NO_NODE, LOST, CUT */
 };
 
-enum { PCORE_CLUSTER_ENV = 1 };
+enum { PCORE_CLUSTER_ENV = 1, PCORE_CLUSTER_KINDS = 256 };
+
+/*
+ * What some jobs have in common, where not all have the same: the owner's, for longer than each of them. A node is told of it when
+ * it gets the first; with each connection it has PCORE_CLUSTER_KINDS numbers, and what is told takes the place of what had
+ * its number before.
+ */
+struct pcore_cluster_kind {
+	uint64_t serial; /* from 1, of no other kind there ever was */
+	struct pcore_buf env, template; /* bodies of an ENV and of a TEMPLATE that has it by pcore_cluster_number() */
+	struct pcore_needs needs;	/* of the template */
+	bool told_no_node;		/* the executor's, from false */
+};
+
+static inline uint32_t pcore_cluster_number(uint64_t serial)
+{
+	return (uint32_t)(serial % PCORE_CLUSTER_KINDS) + 1;
+}
 
 /* What is pointed to is borrowed for the executor's life. */
 struct pcore_cluster_spec {
@@ -52,6 +70,8 @@ struct pcore_cluster_spec {
 	/* What all jobs have in common: append the bodies of an ENV, whose number is PCORE_CLUSTER_ENV, and of a TEMPLATE. Asked
 	 * once, when there is a job. 0, -errno. */
 	int (*describe)(void *ctx, struct pcore_buf *env, struct pcore_buf *template);
+	/* Or NULL: jobs are of many kinds, and have their own priorities. It takes the place of describe() and of jobs.request. */
+	struct pcore_cluster_kind *(*kind)(void *ctx, const struct pcore_job *job, int32_t *ret_priority);
 	/* The arguments of a job's command, for the template: in one block, to be freed. 0, -errno. */
 	int (*args)(void *ctx, struct pcore_job *job, char ***ret);
 	/* The standard input of the jobs, or NULL: as struct pcore_local_spec has it. input_begin() before each attempt on a node:
@@ -93,7 +113,9 @@ struct pcore_cluster_node {
 	uint64_t jobs; /* that ended there */
 	int64_t job_ns; /* for how long they ran, in all */
 	uint64_t sent, received; /* bytes of arguments, and of outputs */
+	unsigned running;
 	bool up;
+	enum pcore_wire_state state; /* as it said last, if it is up */
 };
 bool pcore_cluster_node(struct pcore_executor *ex, size_t i, struct pcore_cluster_node *ret);
 

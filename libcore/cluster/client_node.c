@@ -33,17 +33,51 @@ static int put_item(const struct cluster *c, const struct cluster_run *run, stru
 	return w->item(w->ctx, run->job, &m->input.data, &m->input.len);
 }
 
+/* The serials of the kinds that it has been told of are the link's, by their numbers. */
+static int tell_kind(struct link *l, const struct pcore_cluster_kind *k)
+{
+	uint32_t number = pcore_cluster_number(k->serial);
+	uint64_t *told = l->owner ? l->owner : calloc(PCORE_CLUSTER_KINDS + 1, sizeof(*told));
+
+	if (!told)
+		return -ENOMEM;
+	if (!l->prepared)
+		memset(told, 0, (PCORE_CLUSTER_KINDS + 1) * sizeof(*told));
+	l->owner = told;
+	l->prepared = true;
+	if (told[number] == k->serial)
+		return 0;
+	if (told[number]) {
+		link_send(l, PCORE_WIRE_TEMPLATE_DROP, number, NULL, 0);
+		link_send(l, PCORE_WIRE_ENV_DROP, number, NULL, 0);
+	}
+	link_send(l, PCORE_WIRE_ENV, number, k->env.data, k->env.len);
+	link_send(l, PCORE_WIRE_TEMPLATE, number, k->template.data, k->template.len);
+	told[number] = k->serial;
+	return 0;
+}
+
+static void tell_template(struct link *l)
+{
+	const struct cluster *c = cluster_of(l);
+
+	if (l->prepared)
+		return;
+	if (l->numbers == 0)
+		link_send(l, PCORE_WIRE_ENV, PCORE_CLUSTER_ENV, c->env.data, c->env.len);
+	link_send(l, PCORE_WIRE_TEMPLATE, ++l->numbers, c->template.data, c->template.len);
+	l->prepared = true;
+}
+
 static int assign(struct link *l, const struct pcore_sched_action *a, struct link_job **ret, struct pcore_wire_assign *m)
 {
 	struct cluster_run *run = (struct cluster_run *)(uintptr_t)a->cookie;
 	const struct cluster *c = cluster_of(l);
 
-	if (!l->prepared) {
-		if (l->numbers == 0)
-			link_send(l, PCORE_WIRE_ENV, PCORE_CLUSTER_ENV, c->env.data, c->env.len);
-		link_send(l, PCORE_WIRE_TEMPLATE, ++l->numbers, c->template.data, c->template.len);
-		l->prepared = true;
-	}
+	if (run->kind && tell_kind(l, run->kind) < 0)
+		return -ENOMEM;
+	if (!run->kind)
+		tell_template(l);
 	if (c->spec.input) {
 		cluster_input_over(run);
 		run->at.in.in_turn = c->spec.in_turn;
@@ -51,7 +85,7 @@ static int assign(struct link *l, const struct pcore_sched_action *a, struct lin
 		c->spec.input_begin(c->spec.ctx, run->job);
 		m->flags |= PCORE_WIRE_STREAM;
 	}
-	m->template = l->numbers;
+	m->template = run->kind ? pcore_cluster_number(run->kind->serial) : l->numbers;
 	m->seq = run->job->seq;
 	m->tries = run->job->attempt;
 	m->args.list = run->args;
@@ -95,10 +129,10 @@ static void started(struct link *l, struct link_job *j, const struct pcore_wire_
 {
 	struct cluster_run *run = run_of(j);
 
-	cluster_begun(run, true);
+	cluster_begun(run, where(l, s->node));
 	run->job->slot = s->slot;
 	run->job->result.pid = (pid_t)s->pid;
-	run->job->result.node = where(l, s->node)->text;
+	run->job->result.node = run->where->text;
 }
 
 static int input(struct link *l, struct link_job *j, struct pcore_piece *ret)

@@ -18,6 +18,7 @@ struct cluster_name {
 	uint64_t jobs;
 	int64_t job_ns;
 	uint64_t sent, received;
+	unsigned running;
 	char text[];
 };
 
@@ -25,12 +26,13 @@ struct cluster_name {
 struct cluster_run {
 	struct cluster *cluster;
 	struct pcore_job *job;
+	struct pcore_cluster_kind *kind; /* NULL: all are of one */
 	struct link_job at;
 	struct pcore_map_node node; /* by id */
 	struct pcore_list all;
 	char **args; /* in one block */
 	unsigned slot;
-	bool begun;	 /* it was said to run */
+	struct cluster_name *where; /* it was said to run; or NULL */
 	bool cancelled;
 	bool fed;	 /* its input has begun, and is not over */
 	int input_error; /* what was to be read cannot be */
@@ -77,8 +79,8 @@ void cluster_count_nodes(struct cluster *c);
 void cluster_look_for_hope(struct cluster *c); /* one node less will ever come: give up if it was the last */
 void cluster_tell(struct cluster *c, enum pcore_cluster_event ev, const char *name, const char *why, int code, const struct pcore_job *job);
 
-/* It was said to run, or not to any more. */
-void cluster_begun(struct cluster_run *run, bool begun);
+/* It was said to run there; NULL: not any more. */
+void cluster_begun(struct cluster_run *run, struct cluster_name *where);
 
 void cluster_kill_run(struct cluster_run *run);
 
