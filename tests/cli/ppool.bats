@@ -902,6 +902,12 @@ start_jobs() {
 	[[ "$output" == *$'\r'* ]]
 }
 
+@test "no progress gets between items that are typed" {
+	run -0 ptydrive send=$'a\n' expect='out a' send=$'\004' -- ppool map -j1 --shell 'sleep 0.6; echo out {}'
+	[[ "$output" != *done* ]]
+	run -0 ptydrive send=$'a\n' expect='1 done' send=$'\004' -- ppool map -j1 --progress --shell 'sleep 0.6; echo out {}'
+}
+
 # ---- many
 
 @test "20000 items leave memory and descriptors constant" {

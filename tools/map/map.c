@@ -811,6 +811,15 @@ static int open_record(struct map *m)
 	return record_open(&m->record, &spec);
 }
 
+/* Without being asked: on a terminal, unless it would get between what is typed or printed there by others. */
+static bool shows_progress(const struct map *m)
+{
+	const struct source_opts *o = &m->opts->source;
+	bool typed = !o->args && !o->file && isatty(STDIN_FILENO);
+
+	return isatty(STDERR_FILENO) && !typed && !m->opts->raw && !m->call.batched && !m->opts->dry_run;
+}
+
 static int set_up(struct map *m)
 {
 	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, 0 };
@@ -843,7 +852,7 @@ static int set_up(struct map *m)
 	m->progress.style = m->opts->progress_style;
 	m->progress.ctx = m;
 	m->progress.state = progress_state;
-	if (m->opts->progress || (isatty(STDERR_FILENO) && !m->opts->raw && !m->call.batched && !m->opts->dry_run))
+	if (m->opts->progress || shows_progress(m))
 		cli_progress_start(&m->progress, m->loop);
 	return CLI_GO;
 }
