@@ -127,8 +127,9 @@ static int draw_ticket(struct pcore_lock *l, short type, int64_t *ret)
 	if (r == 0) {
 		ticket = (int64_t)counter + 1;
 		counter = htole64((uint64_t)ticket);
-		if (pwrite(l->fd, &counter, sizeof(counter), 0) != (ssize_t)sizeof(counter))
-			r = -EIO;
+		n = pwrite(l->fd, &counter, sizeof(counter), 0);
+		if (n != (ssize_t)sizeof(counter))
+			r = n < 0 ? -errno : -EIO;
 	}
 	if (r == 0)
 		r = lock_range(l->fd, type, TICKETS + ticket, 1, false);

@@ -155,6 +155,8 @@ teardown() { common_teardown; }
 }
 
 @test "put makes a missing queue unless told otherwise, get does not" {
+	run -125 --separate-stderr pqueue put ./none/q x # not its directory
+	[ "$stderr" = "pqueue: cannot create './none/q': No such file or directory" ]
 	run -1 --separate-stderr pqueue put --no-create q x
 	[ "$stderr" = "pqueue: there is no queue 'q'" ]
 	for verb in get peek join len stat close rm; do

@@ -298,3 +298,14 @@ drew() { [ "$(od -An -t u8 "$1" | tr -d ' ')" -ge "$2" ]; }
 	free --lock "$name"
 	free --semaphore "$name:2"
 }
+
+@test "a lock and a job in the background say that the disk is full" {
+	unshare -rm mount -t tmpfs none . 2>/dev/null || skip "needs a mount namespace"
+	run --separate-stderr unshare -rm sh -c 'mkdir -m 700 rt && mount -t tmpfs -o size=64k none rt && chmod 700 rt &&
+		head -c 1M /dev/zero >rt/fill 2>/dev/null
+		prun --lock a touch ran; prun --detach=b touch ran; [ ! -e rt/jobs/b ]'
+	[ "$status" = 0 ]
+	[ "$stderr" = "prun: cannot take the lock 'a': No space left on device
+prun: cannot write the record of 'b': No space left on device" ]
+	[ ! -e ran ]
+}

@@ -98,6 +98,8 @@ int pqueue_open(const struct pqueue_opts *o, bool create, struct pcore_queue **r
 
 	error = pcore_queue_open_at(ret, place.dir, place.path, create ? &o->spec : NULL);
 	pqueue_place_done(&place);
+	if (create && error == -ENOENT) /* what is not there is its directory */
+		return cli_error("cannot create '%s': %s", o->name, strerror(ENOENT));
 	if (error < 0)
 		return pqueue_error("open", o->name, error);
 	pqueue_tell_found(o->name, *ret);

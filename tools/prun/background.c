@@ -48,25 +48,28 @@ static void write_status(int dfd, int status)
 }
 
 /* In the supervisor. The caller's stderr stays ours until the command has started, so that what goes wrong is read. */
-static int supervise(struct prun_opts *opts, int dfd, int ready_fd)
+static int supervise(struct prun_opts *opts, const char *name, int dfd, int ready_fd)
 {
 	struct prun_background background = { .dfd = dfd, .ready_fd = ready_fd };
-	int status;
+	int status = cli_job_write_meta(dfd, opts->argv);
 
-	if (cli_job_write_meta(dfd, opts->argv) < 0)
-		return cli_error("cannot write the job's record");
+	if (status < 0) {
+		status = cli_error("cannot write the record of '%s': %s", name, strerror(-status));
+		cli_detach_tell(ready_fd, status);
+		return status;
+	}
 	status = prun(opts, &background);
 	write_status(dfd, status);
 	return status;
 }
 
 /* The supervisor inherits the job's lock and holds it as long as it lives. */
-static int start_supervisor(struct prun_opts *opts, int dfd, pid_t *ret_pid, int *ret_ready_fd)
+static int start_supervisor(struct prun_opts *opts, const char *name, int dfd, pid_t *ret_pid, int *ret_ready_fd)
 {
 	pid_t pid = cli_detach(ret_ready_fd);
 
 	if (pid == 0)
-		cli_exit(supervise(opts, dfd, *ret_ready_fd));
+		cli_exit(supervise(opts, name, dfd, *ret_ready_fd));
 	if (pid < 0)
 		return cli_error("cannot create a process: %s", strerror(-pid));
 	*ret_pid = pid;
@@ -102,7 +105,7 @@ int prun_detach(struct prun_opts *opts)
 
 	if (r != CLI_GO)
 		return r;
-	r = start_supervisor(opts, dfd, &supervisor, &ready_fd);
+	r = start_supervisor(opts, name, dfd, &supervisor, &ready_fd);
 	lock_fd = pcore_fd_close(lock_fd);
 	if (r == CLI_GO)
 		r = wait_started(name, ready_fd);
