@@ -190,6 +190,20 @@ of 1 nodes
 }
 has_jobs() { [ "$(pnode status --json scheduler | jq '.running + .queued')" = "$1" ]; }
 
+@test "a scheduler connects to the nodes that a file names" {
+	local name
+	for name in n1 n2; do
+		pnode serve "${as_node[@]}" --name $name --listen 127.0.0.1:0 >$name.out 2>$name.log </dev/null 3>&- &
+		running+=($!)
+		wait_for 10 grep -q '^listening on 127' $name.out || { cat $name.log; return 1; }
+	done
+	printf '# ours\n%s # the first\n\n%s' "$(sed -n 's/^listening on //p' n1.out)" "$(sed -n 's/^listening on //p' n2.out)" >list
+	scheduler --nodes ./list
+	wait_for 10 log_has s "node 'n1' is there"
+	wait_for 10 log_has s "node 'n2' is there"
+	[ "$(psubmit apply --node n2 echo yes)" = yes ]
+}
+
 @test "bad options of a scheduler are refused" {
 	run -125 pnode scheduler --policy random
 	[[ "$output" == *"'random'"*"--policy"* ]]
@@ -199,6 +213,19 @@ has_jobs() { [ "$(pnode status --json scheduler | jq '.running + .queued')" = "$
 	[[ "$output" == *"'many'"*"--max-output"* ]]
 	run -125 pnode scheduler --nodes ,
 	[[ "$output" == *"','"*"--nodes"* ]]
+	run -125 pnode scheduler --nodes ./none
+	[ "$output" = "pnode: cannot open './none': No such file or directory" ]
+	run -125 pnode scheduler --nodes ./marks
+	[ "$output" = "pnode: cannot read './marks': Is a directory" ]
+	printf '# nobody\n\n' >list
+	run -125 pnode scheduler --nodes ./list
+	[[ "$output" == *"'./list'"*"--nodes"*"there is no address in it"* ]]
+	printf '127.0.0.1:1 127.0.0.1:2\n' >list
+	run -125 pnode scheduler --nodes ./list
+	[ "$output" = "pnode: cannot use the addresses in './list': '127.0.0.1:2' is a second one in a line" ]
+	printf '127.0.0.1:1 # one\r\n\tnowhere\n' >list
+	run -125 pnode scheduler "${as_node[@]}" --nodes ./list
+	[[ "$output" == *"'nowhere'"*"--nodes"* ]]
 	run -125 pnode scheduler --grace -1
 	run -125 pnode scheduler "${as_node[@]}" --state /proc/none
 	[[ "$output" == *"cannot make the directory"* ]]

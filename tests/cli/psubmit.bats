@@ -46,6 +46,9 @@ teardown() {
 	done
 	run -125 psubmit map --nodes ./none true ::: a
 	[ "$output" = "psubmit: cannot open './none': No such file or directory" ]
+	printf '# none\n' >list
+	run -125 psubmit map --nodes ./list true ::: a
+	[[ "${lines[0]}" == "psubmit: invalid value './list' for '--nodes': there is no address in it" ]]
 	run -125 psubmit map --nodes nonsense true ::: a
 	[[ "$output" == *"'nonsense' is not the address of a node"* ]]
 	run -125 psubmit map --tls-cert x true ::: a

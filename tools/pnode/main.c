@@ -31,25 +31,9 @@ static int set_scheduler(void *opts, const char *name, const char *value)
 	return 0;
 }
 
-/* Addresses with commas between. */
 static int set_nodes(void *opts, const char *name, const char *value)
 {
-	char *text = strdup(value), *save = NULL, *word;
-	struct pnode_opts *o = opts;
-	size_t before = o->n_nodes;
-
-	for (word = text ? strtok_r(text, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
-		if (o->n_nodes == PNODE_NODES_MAX) {
-			if (o->n_nodes == before)
-				free(text);
-			return cli_opt_bad(name, value, "too many nodes");
-		}
-		o->nodes[o->n_nodes++] = word;
-	}
-	if (o->n_nodes > before)
-		return 0;
-	free(text);
-	return cli_opt_bad(name, value, "must be addresses: HOST:PORT or unix:PATH, with commas between");
+	return cli_addrs_add(&((struct pnode_opts *)opts)->nodes, name, value);
 }
 
 static int set_policy(void *opts, const char *name, const char *value)
@@ -177,7 +161,7 @@ static const struct cli_opt serve_table[] = {
 static const struct cli_opt scheduler_table[] = {
 	{ .name = "listen", .kind = CLI_OPT_CALL, .arg = "ADDR:PORT|unix:PATH", .set = set_listen, .help = "listen there, too; may be given more than once" },
 	{ .name = "name", .kind = CLI_OPT_CALL, .arg = "N", .set = set_name, .help = "what it is called (scheduler)" },
-	{ .name = "nodes", .kind = CLI_OPT_CALL, .arg = "A,B", .set = set_nodes, .help = "connect to these nodes; others connect to us" },
+	{ .name = "nodes", .kind = CLI_OPT_CALL, .arg = "A,B|FILE", .set = set_nodes, .help = "connect to these nodes, or those in a file with one a\nline; others connect to us" },
 	{ .name = "state", .kind = CLI_OPT_STRING, .arg = "DIR", .offset = AT(state), .help = "keep what was submitted there, over a restart" },
 	{ .name = "policy", .kind = CLI_OPT_CALL, .arg = "P", .set = set_policy, .help = "fair, fifo or priority (fair)" },
 	{ .name = "keep", .kind = CLI_OPT_DURATION, .arg = "D", .offset = AT(keep), .help = "how long results of what has ended stay (7d)" },
@@ -297,8 +281,8 @@ static int parse_no_verb(int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-	static struct pnode_opts opts = { .sandbox = PCORE_SANDBOX_DEFAULT, .grace = 10 * NS_PER_S, .timeout = 10 * NS_PER_S, .policy = PCORE_SCHED_FAIR,
-		.keep = 7 * 86400 * NS_PER_S, .max_output = 64 << 20 };
+	static struct pnode_opts opts = { .nodes.max = PNODE_NODES_MAX, .sandbox = PCORE_SANDBOX_DEFAULT, .grace = 10 * NS_PER_S, .timeout = 10 * NS_PER_S,
+		.policy = PCORE_SCHED_FAIR, .keep = 7 * 86400 * NS_PER_S, .max_output = 64 << 20 };
 	const struct verb *v = NULL;
 	int r;
 

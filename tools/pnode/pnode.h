@@ -7,6 +7,7 @@
 
 #include "libcore/cluster/cluster.h"
 #include "libcore/net/net.h"
+#include "tools/cli/addrs.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/jobs.h"
 
@@ -40,8 +41,7 @@ struct pnode_opts {
 	enum pcore_sched_policy policy;
 	int64_t keep;
 	uint64_t max_output;
-	char *nodes[PNODE_NODES_MAX];
-	size_t n_nodes;
+	struct cli_addrs nodes;
 
 	bool json;
 	int64_t watch; /* ns between two looks; 0: one look */

@@ -159,7 +159,7 @@ static int make_shared_as(struct scheduler *s, const struct passwd *pw)
 
 static void connect_nodes(struct scheduler *s)
 {
-	for (size_t i = 0; i < s->opts->n_nodes; i++)
+	for (size_t i = 0; i < s->opts->nodes.n; i++)
 		if (pcore_shared_connect(s->shared, s->peers[i].text, s->peers[i].addrs, s->peers[i].n) < 0)
 			cli_warn("cannot connect to the node '%s': out of memory", s->peers[i].text);
 }
@@ -181,7 +181,7 @@ static int set_up(struct scheduler *s)
 	s->ports.instance = pcore_shared_instance(s->shared);
 	r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket);
 	if (r == CLI_GO)
-		r = pnode_peers(&s->peers, &s->ports, (const char *const *)s->opts->nodes, s->opts->n_nodes, "node", "nodes");
+		r = pnode_peers(&s->peers, &s->ports, s->opts->nodes.words, s->opts->nodes.n, "node", "nodes");
 	if (r == CLI_GO && pw)
 		r = pnode_become(&s->place, pw);
 	if (r != CLI_GO)

@@ -180,9 +180,9 @@ static int check_addresses(void)
 	struct pcore_net_addr addrs[ADDRS];
 	struct pcore_net_error err;
 
-	for (size_t i = 0; i < psubmit_opts.n_nodes; i++)
-		if (pcore_net_addr_parse(addrs, ADDRS, psubmit_opts.nodes[i], true, &err) == -EINVAL)
-			return cli_usage("'%s' is not the address of a node: %s", psubmit_opts.nodes[i], err.why);
+	for (size_t i = 0; i < psubmit_opts.nodes.n; i++)
+		if (pcore_net_addr_parse(addrs, ADDRS, psubmit_opts.nodes.words[i], true, &err) == -EINVAL)
+			return cli_usage("'%s' is not the address of a node: %s", psubmit_opts.nodes.words[i], err.why);
 	return psubmit_opts.scheduler ? psubmit_scheduler(NULL) : CLI_GO;
 }
 
@@ -340,8 +340,8 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 		r = start_local(*ret);
 	if (r == CLI_GO && o->scheduler)
 		r = connect_to(*ret, o->scheduler);
-	for (size_t i = 0; r == CLI_GO && i < o->n_nodes; i++)
-		r = connect_to(*ret, o->nodes[i]);
+	for (size_t i = 0; r == CLI_GO && i < o->nodes.n; i++)
+		r = connect_to(*ret, o->nodes.words[i]);
 	return r;
 }
 

@@ -15,8 +15,8 @@ static bool needs_keys(void)
 {
 	const struct psubmit_opts *o = &psubmit_opts;
 
-	for (size_t i = 0; i < o->n_nodes; i++)
-		if (strncmp(o->nodes[i], "unix:", 5) != 0)
+	for (size_t i = 0; i < o->nodes.n; i++)
+		if (strncmp(o->nodes.words[i], "unix:", 5) != 0)
 			return true;
 	return o->scheduler && strncmp(o->scheduler, "unix:", 5) != 0;
 }

@@ -2,7 +2,6 @@
 /*
  * options.c - where jobs may run, and what they need there.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,56 +9,11 @@
 
 #define AT(member) offsetof(struct psubmit_opts, member)
 
-struct psubmit_opts psubmit_opts = { .retry_lost = 3, .wait_nodes = 10 * NS_PER_S };
-
-static int add_node(struct psubmit_opts *o, const char *name, char *word)
-{
-	if (o->n_nodes == PSUBMIT_NODES_MAX)
-		return cli_opt_bad(name, word, "too many nodes");
-	o->nodes[o->n_nodes++] = word;
-	return 0;
-}
-
-/* A line each; # begins a comment. */
-static int read_nodes(struct psubmit_opts *o, const char *name, const char *path)
-{
-	FILE *f = fopen(path, "re");
-	char *line = NULL;
-	size_t size = 0;
-	int r = 0;
-
-	if (!f)
-		return cli_error("cannot open '%s': %s", path, strerror(errno));
-	while (r == 0 && getline(&line, &size, f) >= 0) {
-		char *word = line + strspn(line, " \t");
-
-		word[strcspn(word, " \t\r\n#")] = '\0';
-		if (!*word)
-			continue;
-		word = strdup(word);
-		r = word ? add_node(o, name, word) : cli_error("out of memory");
-	}
-	free(line);
-	(void)fclose(f);
-	return r;
-}
+struct psubmit_opts psubmit_opts = { .nodes.max = PSUBMIT_NODES_MAX, .retry_lost = 3, .wait_nodes = 10 * NS_PER_S };
 
 static int set_nodes(void *opts, const char *name, const char *value)
 {
-	struct psubmit_opts *o = opts;
-	char *text, *word, *save = NULL;
-	int r = 0;
-
-	if (strchr(value, '/') && strncmp(value, "unix:", 5) != 0)
-		return read_nodes(o, name, value);
-	if (value[strspn(value, ",")] == '\0')
-		return cli_opt_bad(name, value, "must be addresses with commas between, or a file");
-	text = strdup(value);
-	if (!text)
-		return cli_error("out of memory");
-	for (word = strtok_r(text, ",", &save); word && r == 0; word = strtok_r(NULL, ",", &save))
-		r = add_node(o, name, word);
-	return r;
+	return cli_addrs_add(&((struct psubmit_opts *)opts)->nodes, name, value);
 }
 
 static int set_local(void *opts, const char *name, const char *value)
@@ -176,7 +130,7 @@ int psubmit_check_tie(void)
 
 	if (!p->tls_cert != !p->tls_key || !p->tls_cert != !p->tls_ca)
 		return cli_usage("--tls-cert, --tls-key and --tls-ca go together");
-	if (!p->scheduler && p->n_nodes == 0 && !p->local)
+	if (!p->scheduler && p->nodes.n == 0 && !p->local)
 		p->scheduler = getenv("PCORE_SCHEDULER");
 	if (p->scheduler && !*p->scheduler)
 		p->scheduler = NULL;
@@ -190,7 +144,7 @@ int psubmit_check(struct map_opts *o)
 
 	if (o->raw)
 		return cli_usage("--raw does not go with psubmit: a job on another machine cannot write to our standard output");
-	if (p->scheduler && (p->n_nodes > 0 || p->local))
+	if (p->scheduler && (p->nodes.n > 0 || p->local))
 		return cli_usage("--scheduler does not go with %s: it has nodes of its own", p->local ? "--local" : "--nodes");
 	r = psubmit_check_tie();
 	if (r != CLI_GO)
@@ -199,9 +153,9 @@ int psubmit_check(struct map_opts *o)
 		return cli_usage("--worker does not go with --scheduler yet");
 	if (p->exclusive && !p->scheduler)
 		return cli_usage("--exclusive needs a --scheduler: nodes of our own are not shared by one");
-	if (p->n_nodes == 0 && !p->scheduler)
+	if (p->nodes.n == 0 && !p->scheduler)
 		p->local = true;
-	o->elsewhere = p->n_nodes > 0 || p->scheduler;
+	o->elsewhere = p->nodes.n > 0 || p->scheduler;
 	if (o->feed.round_robin && o->jobs == 0 && o->elsewhere)
 		return cli_usage("--round-robin with %s needs -j: how many consumers share the input", p->scheduler ? "--scheduler" : "--nodes");
 	if (o->feed.round_robin && o->jobs == 0)

@@ -6,14 +6,14 @@
 #define PCORE_PSUBMIT_H
 
 #include "libcore/cluster/cluster.h"
+#include "tools/cli/addrs.h"
 #include "tools/map/map.h"
 
 enum { PSUBMIT_PARTS_MAX = 32, PSUBMIT_NODES_MAX = 1024 };
 
 /* Strings are borrowed from argv, or live as long as the program. */
 struct psubmit_opts {
-	const char *nodes[PSUBMIT_NODES_MAX];
-	size_t n_nodes;
+	struct cli_addrs nodes;
 	bool local;
 	uint64_t local_cpus; /* 0: as many as there are */
 	struct pcore_sched_need needs[PSUBMIT_PARTS_MAX];
