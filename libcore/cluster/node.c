@@ -22,34 +22,54 @@ static unsigned cpus_of(const struct node_job *j)
 }
 
 /* A job that is larger than the node runs when nothing else does: the number of CPUs may have been lowered meanwhile. */
-static bool fits(const struct pcore_node *n, const struct node_job *j)
+static bool has_room(const struct pcore_node *n, const struct node_job *j)
 {
 	return n->cpus > 0 && (n->cpus_used == 0 || n->cpus_used + cpus_of(j) <= n->cpus) && j->session->held < NODE_BYTES_MAX;
 }
 
 /* ---- what the pool asks and tells ---- */
 
+/* The first that fits. Who waits for memory or resources leaves its CPUs to others, but not these to those that came later. */
+static struct node_job *choose(struct pcore_node *n)
+{
+	struct node_job *chosen = NULL;
+	struct pcore_list *end = n->queue.next;
+
+	for (; end != &n->queue && !chosen; end = end->next) {
+		struct node_job *j = container_of(end, struct node_job, link);
+
+		if (!has_room(n, j))
+			continue;
+		if (node_stock_has(n, j->template, &j->as.ids, false))
+			chosen = j;
+		else
+			node_stock_claim(n, j->template, &j->as.ids, true);
+	}
+	for (struct pcore_list *node = n->queue.next; node != end; node = node->next) {
+		struct node_job *j = container_of(node, struct node_job, link);
+
+		if (j != chosen && has_room(n, j))
+			node_stock_claim(n, j->template, &j->as.ids, false);
+	}
+	return chosen;
+}
+
 static int next(void *ctx, struct pcore_job **ret)
 {
 	struct pcore_node *n = ctx;
+	struct node_job *j = n->stopped ? NULL : choose(n);
 
-	if (n->stopped)
+	if (!j)
 		return 0;
-	PCORE_LIST_FOREACH_SAFE(node, &n->queue) {
-		struct node_job *j = container_of(node, struct node_job, link);
-
-		if (!fits(n, j))
-			continue;
-		pcore_list_del(&j->link);
-		n->n_queued--;
-		n->n_running++;
-		n->cpus_used += cpus_of(j);
-		j->asked = true;
-		j->job.seq = 0;
-		*ret = &j->job;
-		return 1;
-	}
-	return 0;
+	pcore_list_del(&j->link);
+	n->n_queued--;
+	n->n_running++;
+	n->cpus_used += cpus_of(j);
+	node_stock_take(n, j->template, j->as.ids, (char *)j->ids.data);
+	j->asked = true;
+	j->job.seq = 0;
+	*ret = &j->job;
+	return 1;
 }
 
 static void started(void *ctx, struct pcore_job *job)
@@ -94,7 +114,7 @@ static void again(void *ctx, struct pcore_job *job)
 	assert(!"the pool of a node tries nothing again");
 }
 
-/* Its CPUs are free, though some of its output may not be read yet. */
+/* What it had of the node is free, though some of its output may not be read yet. */
 static void exited(void *ctx, struct pcore_job *job)
 {
 	struct pcore_node *n = ctx;
@@ -105,6 +125,7 @@ static void exited(void *ctx, struct pcore_job *job)
 	j->exited = true;
 	n->n_running--;
 	n->cpus_used -= cpus_of(j);
+	node_stock_give(n, j->template, &j->ids);
 	node_workers_kick(n);
 }
 
@@ -415,6 +436,8 @@ int pcore_node_new(struct pcore_node **ret, struct pcore_loop *lp, const struct 
 	pcore_list_init(&n->queue);
 	pcore_list_init(&n->workers);
 	r = getrandom(&n->instance, sizeof(n->instance), 0) < 0 ? pcore_err_set(err, -errno, PCORE_STEP_OPEN, "random numbers") : 0;
+	if (r == 0 && node_stock_new(n) < 0)
+		r = pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 	if (r == 0 && spec->workdir)
 		r = open_workdir(n, err);
 	if (r == 0)
@@ -444,6 +467,7 @@ void pcore_node_free(struct pcore_node *n)
 	pcore_keeper_free(n->keeper);
 	n->trash.fd = pcore_fd_close(n->trash.fd);
 	n->workdir_fd = pcore_fd_close(n->workdir_fd);
+	node_stock_free(n);
 	free(n->words.argv);
 	free(n->vars_list);
 	pcore_buf_done(&n->vars);

@@ -135,16 +135,16 @@ static int put_resources(struct node_job *j, size_t *ret_n)
 
 		if (!r || !r->ids)
 			continue;
-		if (need.count > pcore_wire_u16s(&j->as.ids) - at)
+		if (need.count > pcore_wire_u16s(&j->ids) - at)
 			return -EPROTO;
 		error = put_name(&n->vars, need.name);
 		if (error == 0)
-			error = put_ids(&n->vars, r, &j->as.ids, at, need.count);
+			error = put_ids(&n->vars, r, &j->ids, at, need.count);
 		++*ret_n;
 		if (error == 0 && strcmp(need.name, "gpu") == 0) {
 			error = pcore_buf_adds(&n->vars, "CUDA_VISIBLE_DEVICES=");
 			if (error == 0)
-				error = put_ids(&n->vars, r, &j->as.ids, at, need.count);
+				error = put_ids(&n->vars, r, &j->ids, at, need.count);
 			++*ret_n;
 		}
 		at += need.count;

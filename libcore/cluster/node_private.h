@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * node_private.h - what the parts of a node share: node.c (what runs, and when), node_session.c (what it hears, and from whom),
- * node_say.c (what it says), node_job.c (how a job is run), node_input.c (what it reads), node_workers.c (those that stay).
+ * node_say.c (what it says), node_job.c (how a job is run), node_input.c (what it reads), node_workers.c (those that stay),
+ * node_stock.c (what they have of the node).
  */
 #ifndef PCORE_CLUSTER_NODE_PRIVATE_H
 #define PCORE_CLUSTER_NODE_PRIVATE_H
@@ -93,11 +94,18 @@ struct node_job {
 	bool told_started;  /* an item */
 	size_t size; /* that the session is charged with */
 	struct pcore_wire_assign as; /* as it was assigned */
-	char *record; /* its args, input and ids */
+	char *record; /* its args, input and ids, and which it has */
+	struct pcore_wire_bytes ids; /* that it has; as.ids is what the scheduler thinks */
 	struct node_input in;
 	struct node_output out[2];
 	char dir[48]; /* in the workdir; "" none */
 	struct pcore_wire_done done;
+};
+
+/* Of one of the node's resources. */
+struct node_stock {
+	uint64_t used;
+	bool *taken; /* those that have names */
 };
 
 struct node_session {
@@ -132,6 +140,8 @@ struct pcore_node {
 	uint64_t workers_serial;
 	uint64_t n_queued, n_running, succeeded, failed;
 	unsigned cpus, cpus_used;
+	uint64_t memory_used;
+	struct node_stock *stock; /* of each resource */
 	bool stopped, draining, down, told_idle;
 	int64_t cpu_ns, start_ns;
 	uint64_t instance;
@@ -183,6 +193,21 @@ void node_workers_tell_started(struct node_session *s);
 int node_workers_say(struct node_session *s);
 void node_workers_credit(struct node_session *s, struct node_template *t, unsigned slot, const struct pcore_wire_credit *c);
 void node_workers_each_queued(struct node_session *s, void (*each)(void *ctx, struct node_job *j), void *ctx);
+
+/* ---- node_stock.c ---- */
+
+int node_stock_new(struct pcore_node *n); /* 0, -ENOMEM */
+void node_stock_free(struct pcore_node *n);
+
+/* Is there as much left as a job of t needs? these: those named resources, and no others. */
+bool node_stock_has(struct pcore_node *n, const struct node_template *t, const struct pcore_wire_bytes *ids, bool these);
+
+/* Count it, or count it no more, without choosing any: others find less. */
+void node_stock_claim(struct pcore_node *n, const struct node_template *t, const struct pcore_wire_bytes *ids, bool claim);
+
+/* There was enough. Which ones it has comes to where chosen points, which is as long as ids. */
+void node_stock_take(struct pcore_node *n, const struct node_template *t, struct pcore_wire_bytes ids, char *chosen);
+void node_stock_give(struct pcore_node *n, const struct node_template *t, const struct pcore_wire_bytes *chosen);
 
 /* ---- node_dial.c ---- */
 

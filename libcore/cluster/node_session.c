@@ -119,12 +119,13 @@ static int copy_record(struct node_job *j, const struct pcore_wire_assign *a)
 {
 	size_t at = 0, item = j->template->t.spec.worker ? a->input.len : 0; /* other input is not needed any longer than until it was read */
 
-	j->record = malloc(a->args.len + a->ids.len + item + 1);
+	j->record = malloc(a->args.len + 2 * a->ids.len + item + 1);
 	if (!j->record)
 		return -ENOMEM;
 
 	j->as.args.data = keep(j, &at, a->args.data, a->args.len);
 	j->as.ids.data = keep(j, &at, a->ids.data, a->ids.len);
+	j->ids = (struct pcore_wire_bytes){ keep(j, &at, a->ids.data, a->ids.len), a->ids.len };
 	j->as.input.data = keep(j, &at, a->input.data, item);
 	j->as.input.len = item;
 	return 0;

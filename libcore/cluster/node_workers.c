@@ -32,7 +32,7 @@ struct node_workers {
 	uint64_t serial;
 	unsigned jobs, held; /* workers there may be; items that are not over for which there was room */
 	unsigned max, base; /* of them; before the first, in the template's count of slots */
-	unsigned cpus;	    /* that are accounted for */
+	unsigned busy;	    /* workers that are accounted for */
 	bool unnamed;	    /* the connection that had the template's number is no more */
 	bool over;	    /* all have ended */
 	struct place *places;
@@ -62,28 +62,40 @@ void node_workers_kick(struct pcore_node *n)
 	}
 }
 
-/* Those that are busy have them. */
+static struct pcore_wire_bytes ids_of(const struct node_workers *g)
+{
+	return (struct pcore_wire_bytes){ g->ids, g->ids_len };
+}
+
+/* Those that are busy have them, and memory and resources. */
 static void account(struct node_workers *g)
 {
 	struct pcore_node *n = g->session->node;
-	unsigned now = pcore_worker_busy(g->ex) * cpus_of(g->template), before = g->cpus;
+	unsigned now = pcore_worker_busy(g->ex), before = g->busy;
+	struct pcore_wire_bytes ids = ids_of(g);
 
-	g->cpus = now;
-	n->cpus_used = n->cpus_used - before + now;
+	n->cpus_used = n->cpus_used - before * cpus_of(g->template) + now * cpus_of(g->template);
+	for (; g->busy < now; g->busy++)
+		node_stock_take(n, g->template, ids, g->ids);
+	for (; g->busy > now; g->busy--)
+		node_stock_give(n, g->template, &ids);
 	if (now < before) {
 		pcore_pool_kick(n->pool);
 		node_workers_kick(n);
 	}
 }
 
-/* All of them are busy, or there are CPUs for one more. */
+/* All of them are busy, or there is room for one more. */
 static bool fits(const struct node_workers *g)
 {
-	const struct pcore_node *n = g->session->node;
+	struct pcore_node *n = g->session->node;
+	struct pcore_wire_bytes ids = ids_of(g);
 
 	if (n->cpus == 0 || g->session->held >= NODE_BYTES_MAX)
 		return false;
-	return pcore_worker_busy(g->ex) >= g->jobs || n->cpus_used == 0 || n->cpus_used + cpus_of(g->template) <= n->cpus;
+	if (pcore_worker_busy(g->ex) >= g->jobs)
+		return true;
+	return (n->cpus_used == 0 || n->cpus_used + cpus_of(g->template) <= n->cpus) && node_stock_has(n, g->template, &ids, true);
 }
 
 /* ---- what the pool asks and tells ---- */
@@ -157,7 +169,7 @@ static void describe(void *ctx, unsigned slot, struct pcore_proc_spec *spec)
 		.session = g->session,
 		.template = g->template,
 		.id = UINT64_C(1) << 63 | g->serial << 16 | slot,
-		.as = { .ids = { g->ids, g->ids_len } },
+		.ids = ids_of(g),
 		.job.slot = g->base + slot,
 	};
 

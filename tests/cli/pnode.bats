@@ -149,6 +149,48 @@ teardown() { nodes_teardown; }
 	is n .failed 1
 }
 
+# until_go N: a command that notes which GPU it has, and ends when $scratch/marks/goN is there.
+until_go() { echo "cd $scratch/marks; echo \$PCORE_RESOURCE_GPU >new$1; mv new$1 $1; until [ -e go$1 ]; do sleep 0.02; done"; }
+
+@test "schedulers that share a node are not given the same memory or GPU, and wait for them in turn" {
+	mkdir -m 777 marks
+	serve n1 --cpus 4 --memory 1G --resource 'gpu=[a,b]' --sandbox none
+	submit --resource gpu sh -c "$(until_go 1)" ::: x &
+	others+=($!)
+	wait_for 10 test -e marks/1
+	submit --resource gpu sh -c "$(until_go 2)" ::: x &
+	others+=($!)
+	wait_for 10 test -e marks/2
+	[ "$(cat marks/1 marks/2)" = $'a\nb' ] # its scheduler said the first
+	submit --resource gpu=2 sh -c "$(until_go 3)" ::: x &
+	others+=($!)
+	wait_for 10 is n1 .queued 1
+	submit --memory 800M sh -c "$(until_go 4)" ::: x &
+	others+=($!)
+	wait_for 10 test -e marks/4
+	submit --memory 800M sh -c "$(until_go 5)" ::: x &
+	others+=($!)
+	wait_for 10 is n1 .queued 2
+	[ "$(run_jobs echo ::: others)" = others ] # on the fourth CPU
+	touch marks/go4
+	wait_for 10 test -e marks/5
+	touch marks/go1
+	wait_for 10 is n1 .succeeded 3
+	submit --resource gpu sh -c "$(until_go 6)" ::: x & # it came after the one that needs both
+	local last=$!
+	others+=("$last")
+	wait_for 10 is n1 .queued 2
+	run ! test -e marks/3
+	touch marks/go2
+	wait_for 10 test -e marks/3
+	[ "$(cat marks/3)" = a,b ]
+	run ! test -e marks/6
+	touch marks/go3
+	wait_for 10 test -e marks/6
+	touch marks/go5 marks/go6
+	ends 0 "$last"
+}
+
 @test "status tells about all nodes of this machine, and what runs now" {
 	run -1 pnode status
 	[ "$output" = "pnode: no node of ours runs on this machine" ]

@@ -263,18 +263,18 @@ of 1 nodes
 	scheduler --state "$scratch/state"
 	node n1 --cpus 2
 	psubmit async sh -c "$(until_go)" # 1
-	wait_for 10 exists "$marks/began"
+	wait_for 30 exists "$marks/began"
 	psubmit map --exclusive sh -c "mv $marks/began $marks/alone; until [ -e $marks/{} ]; do sleep 0.02; done" ::: on >map.out 2>&1 &
 	local map=$!
-	wait_for 10 sh -c 'psubmit async true >id; psubmit explain "$(cat id)" | grep -q "^  1 another client has for itself"'
+	wait_for 30 sh -c 'psubmit async true >id; psubmit explain "$(cat id)" | grep -q "^  1 another client has for itself"'
 	psubmit async --exclusive echo second >second
 	psubmit async echo third >third
 	run -0 psubmit explain "$(cat second)" "$(cat third)"
 	[ "$(grep -c '^  1 another client has for itself$' <<<"$output")" = 2 ]
 	run ! exists "$marks/alone"
 	touch "$marks/go"
-	wait_for 10 exists "$marks/alone"
-	wait_for 10 state_of 1 done
+	wait_for 30 exists "$marks/alone"
+	wait_for 30 state_of 1 "done"
 
 	# a restart knows it
 	kill -KILL "$sched"
