@@ -68,6 +68,8 @@ static int make_key(struct pcore_buf *key, const struct shared_env *e, const str
 
 	if (r < 0)
 		return r;
+	if (t.has & PCORE_WIRE_HAS(PCORE_WIRE_T_FORM)) /* nobody here would hear of its workers */
+		return -EPROTO;
 	t.env = env_number(e);
 	t.has &= ~(PCORE_WIRE_HAS(PCORE_WIRE_T_LABELS) | PCORE_WIRE_HAS(PCORE_WIRE_T_NODE) | PCORE_WIRE_HAS(PCORE_WIRE_T_EXCLUSIVE));
 	if (max_output > 0 && (!(t.has & PCORE_WIRE_HAS(PCORE_WIRE_T_MAX_OUTPUT)) || t.max_output > max_output)) {

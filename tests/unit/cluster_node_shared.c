@@ -131,18 +131,23 @@ static void send_body(enum pcore_wire_type type, const struct pcore_buf *b)
 }
 
 /* A template 1 of `true', in an environment 1. */
-static void describe(void)
+static void describe_as(struct pcore_wire_template m)
 {
 	_cleanup_(pcore_buf_done) struct pcore_buf env = PCORE_BUF_INIT(0), template = PCORE_BUF_INIT(0), argv = PCORE_BUF_INIT(0);
-	struct pcore_wire_template m = { .env = 1 };
 	char word[] = "true";
 
 	assert_int_equal(pcore_argv_put(&argv, (char *[]){ word, NULL }), 0);
+	m.env = 1;
 	m.argv = (struct pcore_wire_argv){ argv.data, argv.len };
 	assert_int_equal(pcore_wire_put_env(&env, &(struct pcore_wire_env){ 0 }), 0);
 	assert_int_equal(pcore_wire_put_template(&template, &m), 0);
 	send_body(PCORE_WIRE_ENV, &env);
 	send_body(PCORE_WIRE_TEMPLATE, &template);
+}
+
+static void describe(void)
+{
+	describe_as((struct pcore_wire_template){ 0 });
 }
 
 /* A job of it. */
@@ -363,6 +368,16 @@ static void a_token_stands_for_one_submission_over_restarts(void **state)
 	end();
 }
 
+static void a_template_of_workers_is_refused(void **state)
+{
+	(void)state;
+	begin();
+	describe_as((struct pcore_wire_template){
+		.has = PCORE_WIRE_HAS(PCORE_WIRE_T_FORM) | PCORE_WIRE_HAS(PCORE_WIRE_T_WINDOW), .window = 1 });
+	assert_true(refused(&t.end));
+	end();
+}
+
 static void of_an_input_that_nobody_reads_no_more_is_taken_than_its_credit(void **state)
 {
 	(void)state;
@@ -503,6 +518,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NET_TEST(a_token_stands_for_one_submission_over_restarts),
+		NET_TEST(a_template_of_workers_is_refused),
 		NET_TEST(of_an_input_that_nobody_reads_no_more_is_taken_than_its_credit),
 		NET_TEST(an_input_has_no_gaps_and_nothing_behind_its_end),
 		NET_TEST(an_input_goes_on_after_a_cut_from_where_it_was),
