@@ -18,6 +18,21 @@ int pcore_tree_reap(struct pcore_tree *t, struct pcore_exit *ret);
 
 bool pcore_tree_own_child(const struct pcore_tree *t);
 
+/* aside.c */
+
+struct pcore_aside {
+	int base_fd;	  /* our cgroup; its owner's */
+	int fd;		  /* where we are instead, a child of it; or -EBADF */
+	char name[64];	  /* the child's */
+	char enabled[64]; /* what was switched on, as it is switched off */
+};
+
+/* Give the children of our cgroup a controller, if need be by leaving it with our helper process. */
+void pcore_aside_enable(struct pcore_aside *a, pid_t helper, const char *controller);
+
+/* Come back, with all that is there. */
+void pcore_aside_back(struct pcore_aside *a);
+
 /* child.c */
 
 /* Make the child without a tree. 0 or the -errno in child->code. */

@@ -34,6 +34,7 @@ struct pcore_keeper {
 	int base_fd; /* our cgroup */
 	int run_fd;  /* pcore.PID.N in it, locked */
 	char run_name[48];
+	struct pcore_aside aside;
 	struct raw_watchdog dog;
 	char *dog_stack;
 	int dog_pidfd;
@@ -305,6 +306,7 @@ static void close_cgroup(struct pcore_keeper *k)
 {
 	if (k->run_fd >= 0)
 		(void)remove_cgroup(k->base_fd, k->run_name, 1000);
+	pcore_aside_back(&k->aside);
 	stop_watchdog(k);
 	k->run_fd = pcore_fd_close(k->run_fd);
 	k->base_fd = pcore_fd_close(k->base_fd);
@@ -341,7 +343,7 @@ int pcore_keeper_new(struct pcore_keeper **ret, bool single, bool pid_namespace,
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_SUPERVISOR, "");
 
 	k->single = single;
-	k->base_fd = k->run_fd = k->dog_pidfd = -EBADF;
+	k->base_fd = k->run_fd = k->dog_pidfd = k->aside.fd = -EBADF;
 	k->parent_pidfd = (int)raw2(SYS_pidfd_open, getpid(), 0);
 	k->stack = stack_new();
 	if (k->parent_pidfd < 0 || !k->stack) {
@@ -747,11 +749,12 @@ static void signal_member(struct pcore_tree *t, pid_t pid, int sig)
 
 static void move_member(struct pcore_tree *t, pid_t pid, int sig)
 {
+	const struct pcore_keeper *k = t->keeper;
 	char text[16];
 
 	(void)sig;
 	(void)snprintf(text, sizeof(text), "%d", pid);
-	(void)pcore_file_write(t->keeper->base_fd, "cgroup.procs", text);
+	(void)pcore_file_write(k->aside.fd < 0 ? k->base_fd : k->aside.fd, "cgroup.procs", text);
 }
 
 /* Call fn (may be NULL) for each process of the leaf; how many there are. */
@@ -836,16 +839,18 @@ void pcore_tree_release(struct pcore_tree *t)
 		;
 }
 
-/* "memory.max" -> "+memory" in the parent's list of what its children have. Our own cgroup is full of processes, which the
- * kernel takes only where it is the root (or where no controller of that kind is asked for). */
+/* Of "memory.max", the children of our cgroup get the controller "memory". */
 static void switch_on(const struct pcore_tree *t, const char *file)
 {
-	char word[32];
+	struct pcore_keeper *k = t->keeper;
+	char word[24];
 
 	(void)snprintf(word, sizeof(word), "+%.*s", (int)strcspn(file, "."), file);
-	(void)pcore_file_write(t->keeper->base_fd, "cgroup.subtree_control", word);
-	if (!t->keeper->single)
-		(void)pcore_file_write(t->keeper->run_fd, "cgroup.subtree_control", word);
+	k->aside.base_fd = k->base_fd;
+	(void)snprintf(k->aside.name, sizeof(k->aside.name), "%s.self", k->run_name);
+	pcore_aside_enable(&k->aside, pid_of(k->dog_pidfd), word + 1);
+	if (!k->single)
+		(void)pcore_file_write(k->run_fd, "cgroup.subtree_control", word);
 }
 
 int pcore_tree_limit(struct pcore_tree *t, const char *file, const char *value)
