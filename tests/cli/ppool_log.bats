@@ -325,6 +325,20 @@ make_full() {
 	[ -z "$output" ]
 }
 
+@test "no output is lost of a job that the log has, even when its turn did not come" {
+	ppool map -j3 --log log --log-json json sh -c '$0' ::: 'await go' 'echo two' true &
+	wait_for 5 lines_are json 2
+	wait_for 5 lines_are log 2
+	[ "$(fields 1 log)" = 3 ]
+	kill -KILL $!
+	wait $! || true
+	wait_for 5 nothing_left
+	touch go
+	run -0 ppool map -j3 --log log --resume sh -c '$0' ::: 'await go' 'echo two' true
+	[ "$output" = two ]
+	[ "$(fields 1 log | xargs)" = "1 2 3" ]
+}
+
 @test "a job that was cut short has no line and is run again" {
 	ppool map -j2 --log log --log-json json sh -c '$0' ::: true 'await go' &
 	wait_for 5 lines_are log 2

@@ -19,6 +19,7 @@ static struct {
 	int failed_fd, failed_error, n_failed, n_room, n_resumed, n_writes;
 	bool drop_on_failure;
 	void *resumed; /* the last one */
+	char notes[64];
 } t;
 
 static char text[TEXT_MAX];
@@ -94,6 +95,16 @@ static void on_write(void *ctx)
 	t.n_writes++;
 }
 
+/* After the notes: how much of stdout there was. */
+static void on_noted(void *ctx, const char *notes, size_t len)
+{
+	struct stat st;
+
+	(void)ctx;
+	assert_int_equal(fstat(t.sinks[0], &st), 0);
+	(void)snprintf(t.notes + strlen(t.notes), sizeof(t.notes) - strlen(t.notes), "%.*s%jd ", (int)len, notes, (intmax_t)st.st_size);
+}
+
 static struct cli_collator_spec spec_of(enum cli_collate_mode mode)
 {
 	return (struct cli_collator_spec){
@@ -106,6 +117,7 @@ static struct cli_collator_spec spec_of(enum cli_collate_mode mode)
 		.room = on_room,
 		.failed = on_failed,
 		.before_write = on_write,
+		.noted = on_noted,
 	};
 }
 
@@ -167,6 +179,12 @@ static const char *written_to(int i)
 	assert(ftruncate(t.sinks[i], 0) == 0);
 	lseek(t.sinks[i], 0, SEEK_SET);
 	return text;
+}
+
+static void finish_with(struct cli_output *o, const char *note)
+{
+	assert_int_equal(cli_output_note(o, note, strlen(note)), 0);
+	cli_output_finish(o);
 }
 
 /* ---- order ---- */
@@ -432,6 +450,81 @@ static void a_tag_may_be_empty_and_live_lines_have_one(void **state)
 }
 
 /* ---- forget ---- */
+
+static void an_output_is_noted_when_it_is_written(void **state)
+{
+	struct cli_output *a, *b, *silent;
+
+	(void)state;
+	make(CLI_ORDERED);
+	a = output_new(NULL);
+	b = output_new(NULL);
+	silent = output_new(NULL);
+	add(b, 0, "two\n");
+	add(b, 1, "error\n");
+	finish_with(b, "b");
+	finish_with(silent, "s");
+	assert_string_equal(t.notes, "s0 ");
+	add(a, 0, "one\n");
+	run_loop();
+	assert_string_equal(t.notes, "s0 ");
+	finish_with(a, "a");
+	assert_string_equal(t.notes, "s0 a4 ");
+	end();
+	assert_string_equal(t.notes, "s0 a4 b8 ");
+}
+
+static void notes_come_in_every_mode_and_count_as_held(void **state)
+{
+	static const enum cli_collate_mode modes[] = { CLI_UNORDERED, CLI_LIVE, CLI_THROUGH };
+	struct cli_output *a, *b;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		uint64_t held;
+
+		t.notes[0] = '\0';
+		make(modes[i]);
+		a = output_new(NULL);
+		b = output_new(NULL);
+		held = t.c->held;
+		assert_int_equal(cli_output_note(a, "a", 1), 0);
+		assert_int_equal(t.c->held, held + 1);
+		add(b, 0, "two\n");
+		finish_with(b, "b");
+		assert_string_equal(t.notes, "");
+		run_loop();
+		assert_string_equal(t.notes, "b4 ");
+		add(a, 0, "half a line");
+		cli_output_finish(a);
+		end();
+		assert_string_equal(t.notes, "b4 a15 ");
+		assert_int_equal(ftruncate(t.sinks[0], 0), 0);
+		lseek(t.sinks[0], 0, SEEK_SET);
+	}
+}
+
+static void what_could_not_be_written_is_not_noted(void **state)
+{
+	struct cli_output *a, *b, *silent;
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	(void)state;
+	put_sinks(full, t.sinks[1]);
+	close(full);
+	make(CLI_ORDERED);
+	a = output_new(NULL);
+	b = output_new(NULL);
+	silent = output_new(NULL);
+	add(a, 0, "one\n");
+	finish_with(a, "a");
+	add(b, 0, "two\n");
+	finish_with(b, "b");
+	finish_with(silent, "s");
+	end();
+	assert_string_equal(t.notes, "s0 ");
+	assert_int_equal(t.failed_error, -ENOSPC);
+}
 
 static void what_is_held_can_be_forgotten(void **state)
 {
@@ -1086,6 +1179,9 @@ static const struct CMUnitTest tests[] = {
 	COLLATE_TEST(live_lets_a_part_of_a_line_go_when_it_cannot_be_kept),
 	COLLATE_TEST(a_tag_stands_before_each_line),
 	COLLATE_TEST(a_tag_may_be_empty_and_live_lines_have_one),
+	COLLATE_TEST(an_output_is_noted_when_it_is_written),
+	COLLATE_TEST(notes_come_in_every_mode_and_count_as_held),
+	COLLATE_TEST(what_could_not_be_written_is_not_noted),
 	COLLATE_TEST(what_is_held_can_be_forgotten),
 	COLLATE_TEST(what_is_written_already_cannot_be_forgotten_but_the_rest_can),
 	COLLATE_TEST(what_is_spilled_can_be_forgotten),

@@ -30,6 +30,7 @@ struct segment {
 struct stream {
 	struct pcore_list segments;
 	uint64_t bytes; /* not written yet */
+	uint64_t taken; /* bytes that were: they are written, or gathered for that */
 	bool mid_line;	/* the last byte added was no newline */
 };
 
@@ -41,6 +42,10 @@ struct cli_output {
 	struct pcore_list paused; /* in c->paused when it was refused */
 	bool finished;
 	bool committed; /* held output that had to be let go all the same */
+	bool any;	/* something was added */
+	char *note;	/* malloc'd, or NULL */
+	size_t note_len;
+	uint64_t ends[2]; /* live mode, finished: where it ends in the common streams */
 	size_t tag_len;
 	char tag[];
 };
@@ -66,6 +71,8 @@ struct cli_collator {
 	char *io_buf;
 	size_t n_gathered, gathered_done;
 	struct pcore_buf tagged;
+	struct pcore_buf notes; /* of outputs that are taken whole, to be told when that is written */
+	uint64_t note_bytes;	/* of those that wait for their turn */
 };
 
 static void pump(struct cli_collator *c);
@@ -81,7 +88,7 @@ static bool is_live(const struct cli_collator *c)
 static void stream_init(struct stream *s)
 {
 	pcore_list_init(&s->segments);
-	s->bytes = 0;
+	s->bytes = s->taken = 0;
 	s->mid_line = false;
 }
 
@@ -129,6 +136,7 @@ static void stream_clear(struct cli_collator *c, struct stream *s)
 {
 	while (first_segment(s))
 		segment_free(c, first_segment(s));
+	s->taken += s->bytes;
 	s->bytes = 0;
 	s->mid_line = false;
 }
@@ -404,6 +412,7 @@ bool cli_output_add(struct cli_output *o, int stream, const char *data, size_t l
 
 	assert(!o->finished);
 
+	o->any = true;
 	if (c->dropped || c->broken[stream])
 		return true;
 	if (o->tag_len > 0)
@@ -451,6 +460,16 @@ struct cli_output *cli_output_new(struct cli_collator *c, void *owner, const cha
 	return o;
 }
 
+static void forget_note(struct cli_output *o)
+{
+	if (!o->note)
+		return;
+	o->c->held -= o->note_len;
+	o->c->note_bytes -= o->note_len;
+	free(o->note);
+	o->note = NULL;
+}
+
 static void output_free(struct cli_output *o)
 {
 	struct cli_collator *c = o->c;
@@ -461,7 +480,42 @@ static void output_free(struct cli_output *o)
 	pcore_list_del(&o->paused);
 	c->n_outputs--;
 	c->held -= sizeof(*o) + o->tag_len;
+	forget_note(o);
 	free(o);
+}
+
+int cli_output_note(struct cli_output *o, const char *note, size_t len)
+{
+	assert(!o->finished && !o->note);
+
+	o->note = malloc(len);
+	if (!o->note)
+		return -ENOMEM;
+	memcpy(o->note, note, len);
+	o->note_len = len;
+	o->c->held += len;
+	o->c->note_bytes += len;
+	return 0;
+}
+
+/* All of the output is taken. */
+static void take_note(struct cli_output *o)
+{
+	struct cli_collator *c = o->c;
+
+	if (o->note && !c->broken[0] && pcore_buf_add(&c->notes, o->note, o->note_len) < 0)
+		c->spec.failed(c->spec.ctx, STDOUT_FILENO, -ENOMEM);
+	forget_note(o);
+}
+
+/* What was taken is written. */
+static void tell_notes(struct cli_collator *c)
+{
+	if (c->notes.len == 0 || c->n_gathered > 0 || pcore_op_live(&c->op))
+		return;
+	c->spec.noted(c->spec.ctx, c->notes.data, c->notes.len);
+	pcore_buf_clear(&c->notes);
+	c->spec.room(c->spec.ctx);
 }
 
 void cli_output_forget(struct cli_output *o)
@@ -474,6 +528,21 @@ void cli_output_forget(struct cli_output *o)
 	resume_paused(c);
 }
 
+static void finish_live(struct cli_output *o)
+{
+	struct cli_collator *c = o->c;
+
+	flush_live(o);
+	if (o->note) {
+		for (int i = 0; i < 2; i++)
+			o->ends[i] = c->live[i].taken + c->live[i].bytes;
+		pcore_list_add_tail(&c->order, &o->order);
+		return;
+	}
+	output_free(o);
+	c->spec.room(c->spec.ctx);
+}
+
 void cli_output_finish(struct cli_output *o)
 {
 	struct cli_collator *c = o->c;
@@ -482,14 +551,16 @@ void cli_output_finish(struct cli_output *o)
 
 	o->finished = true;
 	pcore_list_del(&o->paused);
+	if (o->note && !o->any) {
+		c->spec.noted(c->spec.ctx, o->note, o->note_len);
+		forget_note(o);
+	}
 	if (c->dropped && !(pcore_op_live(&c->op) && c->writing_of == o)) {
 		output_free(o);
 		return;
 	}
 	if (is_live(c)) {
-		flush_live(o);
-		output_free(o);
-		c->spec.room(c->spec.ctx);
+		finish_live(o);
 	} else if (pcore_list_empty(&o->order)) {
 		pcore_list_add_tail(&c->order, &o->order);
 	}
@@ -500,6 +571,12 @@ void cli_output_finish(struct cli_output *o)
 
 static bool pick_live(struct cli_collator *c)
 {
+	struct cli_output *o;
+
+	while ((o = head(c)) && o->ends[0] <= c->live[0].taken && o->ends[1] <= c->live[1].taken) {
+		take_note(o);
+		output_free(o);
+	}
 	for (int i = 0; i < 2; i++) {
 		if (c->broken[i])
 			stream_clear(c, &c->live[i]);
@@ -533,6 +610,7 @@ static bool pick(struct cli_collator *c)
 			if (!o->finished && !(i == 0 && stderr_early(c)))
 				return false; /* more of stdout may come, and stderr has to wait for it */
 		}
+		take_note(o);
 		output_free(o);
 		resume_paused(c); /* another one's turn has come */
 		c->spec.room(c->spec.ctx);
@@ -547,6 +625,8 @@ static void write_broke(struct cli_collator *c, int error)
 	c->writing = NULL;
 	c->n_gathered = 0;
 	c->broken[c->fd - 1] = true;
+	if (c->broken[0])
+		pcore_buf_clear(&c->notes);
 	if (s)
 		stream_clear(c, s);
 	c->spec.failed(c->spec.ctx, c->fd, error);
@@ -561,6 +641,7 @@ static void advance(struct cli_collator *c, struct stream *s, size_t n)
 
 	g->done += n;
 	s->bytes -= n;
+	s->taken += n;
 	if (g->done == g->len)
 		segment_free(c, g);
 }
@@ -688,18 +769,21 @@ static int start_write(struct cli_collator *c)
 static void pump(struct cli_collator *c)
 {
 	while (!pcore_op_live(&c->op) && !c->writing && (c->n_gathered > 0 || pick(c))) {
-		int r = start_write(c);
+		int r;
 
+		tell_notes(c);
+		r = start_write(c);
 		if (r < 0)
 			write_broke(c, r);
 	}
+	tell_notes(c);
 }
 
 /* ---- the whole ---- */
 
 bool cli_collator_has_room(const struct cli_collator *c)
 {
-	uint64_t meta = c->n_outputs * sizeof(struct cli_output);
+	uint64_t meta = c->n_outputs * sizeof(struct cli_output) + c->note_bytes;
 
 	if (meta >= c->spec.buffer && c->n_outputs > c->spec.window)
 		return false;
@@ -709,12 +793,14 @@ bool cli_collator_has_room(const struct cli_collator *c)
 
 bool cli_collator_empty(const struct cli_collator *c)
 {
-	return c->n_outputs == 0 && c->live[0].bytes == 0 && c->live[1].bytes == 0 && c->n_gathered == 0 && !pcore_op_live(&c->op);
+	return c->n_outputs == 0 && c->live[0].bytes == 0 && c->live[1].bytes == 0 && c->n_gathered == 0 && c->notes.len == 0 &&
+		!pcore_op_live(&c->op);
 }
 
 void cli_collator_drop(struct cli_collator *c)
 {
 	c->dropped = true;
+	pcore_buf_clear(&c->notes);
 	if (pcore_op_live(&c->op)) {
 		pcore_op_cancel(c->spec.loop, &c->op);
 	} else {
@@ -767,6 +853,7 @@ void cli_collator_free(struct cli_collator *c)
 	stream_clear(c, &c->live[1]);
 	c->spill_fd = pcore_fd_close(c->spill_fd);
 	pcore_buf_done(&c->tagged);
+	pcore_buf_done(&c->notes);
 	free(c->io_buf);
 	free(c);
 }

@@ -34,6 +34,7 @@ struct cli_collator_spec {
 	void (*room)(void *ctx);		     /* an output has left, or all there was is written: look at has_room() again */
 	void (*failed)(void *ctx, int fd, int error); /* cannot write to 1 or 2 (-EPIPE: nobody reads); what follows is dropped */
 	void (*before_write)(void *ctx);	     /* may be NULL */
+	void (*noted)(void *ctx, const char *notes, size_t len); /* of one or more outputs, see cli_output_note() */
 	/* Where it goes instead of 1 and 2, at once; NULL. 0 or -errno. */
 	int (*sink)(void *ctx, int fd, const char *data, size_t len);
 };
@@ -57,6 +58,10 @@ struct cli_output *cli_output_new(struct cli_collator *c, void *owner, const cha
 bool cli_output_add(struct cli_output *o, int stream, const char *data, size_t len);
 void cli_output_forget(struct cli_output *o); /* what was added, where it is not written yet */
 void cli_output_finish(struct cli_output *o); /* there will be no more; o belongs to the collator */
+
+/* What noted() gets when all of o is written, and never when its stdout could not be; when it has nothing to write, as soon as it
+ * finishes. At most once, before it finishes. 0 or -ENOMEM. */
+int cli_output_note(struct cli_output *o, const char *note, size_t len);
 
 /* A new file in dir that has no name, for reading and writing; close-on-exec. The descriptor or -errno. */
 int cli_unnamed_file(const char *dir);

@@ -206,7 +206,7 @@ static void done(void *ctx, struct pcore_job *job)
 		else
 			(void)cli_spawn_error(&job->result.error, command_of(m, j));
 	}
-	record_done(m->record, &j->record, job);
+	record_done(m->record, &j->record, job, j->output);
 	call_learn(&m->call, &j->call);
 	if (j->output && m->opts->workers.worker && !pcore_job_succeeded(job) && !(m->opts->call.call && answered(job)))
 		cli_output_forget(j->output); /* no answer, or a part of one */
@@ -306,6 +306,11 @@ static void lose_reader(struct map *m)
 	m->reader_gone = true;
 	pcore_pool_stop(m->pool, PCORE_POOL_END);
 	cli_collator_drop(m->collator);
+}
+
+static void noted(void *ctx, const char *notes, size_t len)
+{
+	record_written(((struct map *)ctx)->record, notes, len);
 }
 
 static void write_failed(void *ctx, int fd, int error)
@@ -640,6 +645,7 @@ static int make_collator(struct map *m)
 		.room = room,
 		.failed = write_failed,
 		.before_write = before_message,
+		.noted = noted,
 	};
 
 	return cli_collator_new(&m->collator, &spec) < 0 ? cli_error("out of memory") : CLI_GO;

@@ -147,14 +147,14 @@ static int begin_file(struct file *f)
 	return CLI_GO;
 }
 
-static void write_line(struct record *r, struct file *f)
+static void write_lines(struct record *r, struct file *f, const char *lines, size_t len)
 {
 	int error = pcore_fault("log", NULL);
 
 	if (f->fd < 0)
 		return;
 	if (error == 0)
-		error = pcore_fd_write_all(f->fd, r->line.data, r->line.len);
+		error = pcore_fd_write_all(f->fd, lines, len);
 	if (error == 0)
 		return;
 	/* What follows would be glued to a part of a line, and a log with holes says less than one that ends. */
@@ -189,7 +189,7 @@ static int begin_logs(struct record *r)
 	pcore_buf_clear(&r->line);
 	if (pcore_buf_adds(&r->line, CLI_JOBLOG_HEADER) < 0)
 		return cli_error("out of memory");
-	write_line(r, &r->log);
+	write_lines(r, &r->log, r->line.data, r->line.len);
 	return CLI_GO;
 }
 
@@ -395,7 +395,7 @@ static bool died(const struct pcore_job_result *res)
 	return res->error.code == 0 && res->exit.code != CLD_EXITED;
 }
 
-static void write_log(struct record *r, const struct record_job *j, struct pcore_job *job)
+static void write_log(struct record *r, const struct record_job *j, struct pcore_job *job, struct cli_output *output)
 {
 	const struct pcore_job_result *res = &job->result;
 	struct cli_joblog_line l = {
@@ -413,10 +413,12 @@ static void write_log(struct record *r, const struct record_job *j, struct pcore
 	pcore_buf_clear(&r->line);
 	if (error == 0)
 		error = cli_joblog_add(&r->line, &l, r->command.data, r->command.len);
-	if (error == 0) {
-		write_line(r, &r->log);
+	if (error == 0 && output)
+		error = cli_output_note(output, r->line.data, r->line.len);
+	else if (error == 0)
+		write_lines(r, &r->log, r->line.data, r->line.len);
+	if (error == 0)
 		return;
-	}
 	r->failed = true;
 	(void)cli_error("cannot write job %" PRIu64 " to the log '%s': %s", job->seq, r->log.name, strerror(-error));
 }
@@ -460,14 +462,19 @@ static void write_json(struct record *r, struct record_job *j, struct pcore_job 
 	if (error == 0)
 		error = cli_report_write(&r->line, &report);
 	if (error == 0) {
-		write_line(r, &r->json);
+		write_lines(r, &r->json, r->line.data, r->line.len);
 		return;
 	}
 	r->failed = true;
 	(void)cli_error("cannot write job %" PRIu64 " to the log '%s': %s", job->seq, r->json.name, strerror(-error));
 }
 
-void record_done(struct record *r, struct record_job *j, struct pcore_job *job)
+void record_written(struct record *r, const char *lines, size_t len)
+{
+	write_lines(r, &r->log, lines, len);
+}
+
+void record_done(struct record *r, struct record_job *j, struct pcore_job *job, struct cli_output *output)
 {
 	bool success = pcore_job_succeeded(job);
 	bool cut_short = !success && (job->result.cancelled || (r && r->ended_by));
@@ -485,7 +492,7 @@ void record_done(struct record *r, struct record_job *j, struct pcore_job *job)
 	if (r->json.fd >= 0)
 		write_json(r, j, job);
 	if (r->log.fd >= 0 && !cut_short && !j->lost)
-		write_log(r, j, job);
+		write_log(r, j, job, output);
 	if (r->on_error && !success && !cut_short &&
 		on_error_add(r->on_error, job->seq, pcore_job_status(job), j->items, j->n_items) < 0) {
 		r->failed = true;

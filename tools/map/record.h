@@ -2,12 +2,13 @@
 /*
  * record.h - what a run leaves behind: the log, the results, the commands run for failures; and how a log is resumed.
  *
- * A job is written down when it has finished: its result first, then its line in the log. A job that was cut short, because
- * the tool was ended or halted, is not: a resumed run does it again. All functions take NULL for a run that keeps no record.
+ * A job is written down when it has finished: its result first, and its line in the log when its output is written. A job that
+ * was cut short, because the tool was ended or halted, is not: a resumed run does it again. All functions take NULL for a run that keeps no record.
  */
 #ifndef PCORE_MAP_RECORD_H
 #define PCORE_MAP_RECORD_H
 
+#include "tools/cli/collate.h"
 #include "tools/cli/opts.h"
 #include "tools/cli/report.h"
 #include "tools/map/results.h"
@@ -78,7 +79,9 @@ void record_started(struct record *r, struct record_job *j, const struct pcore_j
 /* True: it is kept, and nothing is to be printed. */
 bool record_output(struct record *r, struct record_job *j, enum pcore_job_stream stream, const char *data, size_t len);
 void record_again(struct record *r, struct record_job *j, const struct pcore_job *job);
-void record_done(struct record *r, struct record_job *j, struct pcore_job *job);
+/* Its line of the log waits for the output (NULL: there is none), so that what the log has is never lost: record_written(). */
+void record_done(struct record *r, struct record_job *j, struct pcore_job *job, struct cli_output *output);
+void record_written(struct record *r, const char *lines, size_t len);
 
 void record_signal(struct record *r, int sig, bool again); /* we are to end */
 
