@@ -214,6 +214,15 @@ fails_before_it_runs() {
 	fails_before_it_runs "'nope'" feed 'a\tb\n1\t2\n' map --header --dry-run touch ran {nope}
 }
 
+@test "a byte order mark, as spreadsheets write it, is not a part of the first name" {
+	run -0 feed '\xef\xbb\xbf"first\nname",b\r\n1,2\r\n' map --csv --header echo $'{first\nname}' {b}
+	[ "$output" = "1 2" ]
+	run -0 feed '\xef\xbb\xbfa\tb\n1\t2\n' map --header echo {a}
+	[ "$output" = 1 ]
+	run -0 feed '\xef\xbb\xbfx\n' map echo
+	[ "$output" = $'\xef\xbb\xbfx' ]
+}
+
 @test "the header of a slow input is waited for" {
 	mkfifo in
 	ppool map --header echo {x} <in >out &

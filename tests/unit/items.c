@@ -398,6 +398,44 @@ static void the_way_the_bytes_of_csv_arrive_changes_nothing(void **state)
 	}
 }
 
+static void a_byte_order_mark_is_no_data_where_there_may_be_one(void **state)
+{
+	static const char text[] = "\xef\xbb\xbf\"a\nb\"\n\xef\xbb\xbf\n";
+
+	(void)state;
+	for (size_t step = 1; step < sizeof(text); step++) {
+		struct cli_items it;
+
+		cli_items_init(&it, '\n', CLI_ITEM_MAX);
+		cli_items_csv(&it, ',');
+		it.mark = true;
+		expect_result(&it, 0);
+		feed(&it, text, 1, 1);
+		expect_result(&it, 0);
+		feed(&it, text + 1, sizeof(text) - 2, step);
+		cli_items_eof(&it);
+		expect(&it, "\"a\nb\"");
+		expect(&it, "\xef\xbb\xbf");
+		expect_result(&it, -ENODATA);
+		cli_items_done(&it);
+	}
+}
+
+static void what_only_begins_as_a_byte_order_mark_is_data(void **state)
+{
+	struct cli_items it = WHOLE("\xef\xbb", '\n');
+
+	(void)state;
+	it.mark = true;
+	expect(&it, "\xef\xbb");
+	expect_result(&it, -ENODATA);
+	cli_items_done(&it);
+	it = WHOLE("\xef\xbb\xbf", '\n');
+	it.mark = true;
+	expect_result(&it, -ENODATA);
+	cli_items_done(&it);
+}
+
 static void csv_may_begin_after_lines_that_are_none(void **state)
 {
 	struct cli_items it = WHOLE("not \"csv\n\"a\nb\"\n", '\n');
@@ -488,6 +526,8 @@ int main(void)
 		TEST(the_last_record_needs_no_newline_but_its_quotes_closed),
 		TEST(a_record_with_a_nul_is_skipped_unless_that_is_fine),
 		TEST(the_way_the_bytes_of_csv_arrive_changes_nothing),
+		TEST(a_byte_order_mark_is_no_data_where_there_may_be_one),
+		TEST(what_only_begins_as_a_byte_order_mark_is_data),
 		TEST(csv_may_begin_after_lines_that_are_none),
 		TEST(an_endless_quote_is_refused_at_the_limit),
 		TEST(delimiters_are_read_as_users_write_them),

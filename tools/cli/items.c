@@ -96,6 +96,22 @@ static char *find_record_end(struct cli_items *it)
 	return it->eof && it->csv_state != CLI_CSV_QUOTED ? data + it->buf.len : NULL;
 }
 
+/* False: what there is may yet become a byte order mark. */
+static bool skip_mark(struct cli_items *it)
+{
+	static const char mark[] = { '\xef', '\xbb', '\xbf' };
+	size_t n = it->buf.len < sizeof(mark) ? it->buf.len : sizeof(mark);
+
+	if (n > 0 && memcmp(it->buf.data, mark, n) == 0) {
+		if (n < sizeof(mark) && !it->eof)
+			return false;
+		if (n == sizeof(mark))
+			it->start = it->scanned = n;
+	}
+	it->mark = n == 0;
+	return true;
+}
+
 /* An item as cli_items_next() gives it, or an empty line of CSV. */
 static int take(struct cli_items *it, const char **ret, size_t *ret_len)
 {
@@ -105,6 +121,8 @@ static int take(struct cli_items *it, const char **ret, size_t *ret_len)
 	assert(it->start <= it->scanned);
 	assert(it->scanned <= it->buf.len);
 
+	if (it->mark && !skip_mark(it))
+		return 0;
 	if (it->start == it->buf.len)
 		return it->eof ? -ENODATA : 0;
 	end = it->csv ? find_record_end(it) : find_end(it);

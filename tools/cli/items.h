@@ -21,6 +21,7 @@ struct cli_items {
 	uint64_t count; /* items taken, and skipped ones once passed */
 	size_t item_max;
 	unsigned char delim;
+	bool mark;   /* a UTF-8 byte order mark may come first, and is no data: set by the caller */
 	bool nul_ok; /* may items hold NUL bytes? Set by the caller who can deal with them */
 	bool csv;
 	char csv_sep;

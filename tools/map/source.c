@@ -181,6 +181,7 @@ int source_open(struct source *s, struct pcore_loop *lp, const struct source_opt
 	s->shuffle = o->shuffle;
 	s->seed = o->seed;
 	s->max = o->max;
+	s->items.mark = o->csv || o->header;
 	s->n_parts = o->args ? count_lists(o) : 1;
 	s->item = calloc(s->n_parts, sizeof(*s->item));
 	if (!s->item)
