@@ -144,3 +144,47 @@ begun_on() { find "$TMPDIR" -name "begun.node$1.*" | wc -l; }
 	grep -q 'lost with its node, and run again' err
 }
 gzipped() { [ "$(find share -name '*.gz' | wc -l)" -ge "$1" ]; }
+
+# scheduler: for many, on host 0, with the nodes of hosts 1 to 3.
+scheduler() {
+	local n
+	mkdir -m 700 rt0
+	PCORE_RUNTIME_DIR=$scratch/rt0 ip netns exec "$ns-0" pnode scheduler --user nobody --listen 0.0.0.0:7600 --state "$scratch/state" \
+		--nodes 10.77.1.2:7601,10.77.2.2:7601,10.77.3.2:7601 >sched.out 2>sched.log </dev/null 3>&- &
+	pids+=($!)
+	for n in 1 2 3; do wait_for 20 grep -q "node 'node$n' is there" sched.log; done
+}
+
+@test "three machines and a scheduler: a client comes, looks and goes, and another one gets all of it" {
+	local n id
+	for n in 1 2 3; do serve $n --cpus 1; done
+	scheduler
+	add_host 4
+	add_host 5
+	mkdir -m 1777 share
+	for n in $(seq 12); do seq "$n" 2000 >"share/$n.txt"; done
+	touch share/hold
+	find "$PWD/share" -name '*.txt' | sort -V >list
+	id=$(on 4 psubmit async --scheduler 10.77.4.1:7600 -a list sh -c '
+		echo "begin ${1##*/}"
+		while [ $PCORE_SEQ -gt 3 ] && [ -e "${1%/*}/hold" ]; do sleep 0.02; done
+		gzip -c "$1" >"$1.gz" && echo "${1##*/}"' sh)
+	: >first # the background is late to do so
+	ip netns exec "$ns-4" psubmit attach --scheduler 10.77.4.1:7600 "$id" >first 2>first.err 3>&- &
+	pids+=($!)
+	wait_for 30 lines_are first 7
+	for n in 1 2 3; do wait_for 30 running $n 1; done
+	kill -KILL "${pids[4]}"
+	on 0 pnode drain 10.77.1.2:7601
+	wait_for 10 drained 1
+	kill -KILL "${pids[1]}"
+	wait_for 20 grep -q "node 'node2' has gone" sched.log
+	rm share/hold
+	on 5 psubmit attach --scheduler 10.77.5.1:7600 "$id" >second 2>second.err || { cat second.err; false; }
+	sed 's|.*/\(.*\)|begin \1\n\1|' list | cmp - second
+	head -n "$(wc -l <first)" second | cmp - first
+	while read -r n; do gzip -dc "$n.gz" | cmp - "$n"; done <list
+	[ "$(on 5 psubmit list --scheduler 10.77.5.1:7600 | awk 'NR == 2 { print $1, $2, $3, $4, $5 }')" = "$id done 12 12 0" ]
+	on 5 psubmit forget --scheduler 10.77.5.1:7600 "$id"
+	run -1 on 4 psubmit get --scheduler 10.77.4.1:7600 "$id"
+}
