@@ -344,6 +344,19 @@ stalled() {
 	[ "$(wc -l <out)" = $((2 << 19)) ]
 }
 
+@test "--progress works while the input has not ended" {
+	mkfifo fifo
+	exec 9<>fifo
+	seq 3 >&9
+	ppool map --pipe --records 1 --progress=json cat <fifo >out 2>err 9>&- 3>&- &
+	wait_for 10 grep -q '"done":[23]' err
+	exec 9>&-
+	ends 0 $!
+	lines_are out 3
+	[[ "$(head -n 1 err)" == *'"total":null'* ]]
+	[[ "$(tail -n 1 err)" == *'"done":3,"failed":0,"running":0,"total":3'* ]]
+}
+
 # ---- round robin
 
 @test "--round-robin feeds each consumer, and their outputs come in the order of the slots" {

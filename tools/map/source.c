@@ -519,7 +519,7 @@ uint64_t source_jobs(const struct source *s)
 {
 	uint64_t items = s->n < s->max ? s->n : s->max;
 
-	return s->fits ? 0 : items / s->per_job + (items % s->per_job > 0);
+	return s->fits || s->per_job == 0 ? 0 : items / s->per_job + (items % s->per_job > 0);
 }
 
 void source_stop(struct source *s)

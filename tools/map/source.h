@@ -97,7 +97,7 @@ int source_block(struct source *s, size_t n_max, size_t len_max, char **ret, siz
 /* The columns of a job's items, valid until the next call; NULL where there is no such thing. 0 or -ENOMEM. */
 int source_columns(struct source *s, const struct cli_item *items, size_t n_items, struct cli_template_args *ret);
 
-/* How many jobs there will be, 0 when that is not known yet. */
+/* How many jobs there will be, 0 when that is not known yet, or the input is cut into blocks. */
 uint64_t source_jobs(const struct source *s);
 
 /* Read no more. */
