@@ -863,9 +863,21 @@ start_jobs() {
 	kill -HUP $!
 	sleep 0.1
 	touch end
-	wait $! || :
+	ends 129 $!
 	[ "$(cat out)" = $'start 1\nend 1\nstart 2\nend 2' ]
 	[ ! -e started.3 ]
+}
+
+@test "HUP that leaves nothing undone changes no status" {
+	make_await
+	for failed in 0 1; do
+		rm -f begun end
+		env --default-signal=HUP ppool map -j2 --shell 'touch begun; await end; exit {}' ::: 0 $failed 3>&- &
+		wait_for 5 exists begun
+		kill -HUP $!
+		touch end
+		ends $failed $!
+	done
 }
 
 @test "under nohup HUP changes nothing" {

@@ -60,7 +60,7 @@ need_mounts() {
 	wait_for 5 nonempty err.term
 	kill -HUP $hup
 	kill -TERM $term
-	ends 0 $hup
+	ends 129 $hup
 	ends 143 $term
 	[ ! -e ran ]
 }

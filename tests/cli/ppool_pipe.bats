@@ -339,7 +339,7 @@ stalled() {
 	(($(sed -n 's/^wchar: //p' "/proc/$writer/io") < 10 << 20))
 	kill -HUP $!
 	touch go
-	ends 0 $!
+	ends 129 $!
 	ends 141 $writer
 	[ "$(wc -l <out)" = $((2 << 19)) ]
 }
@@ -431,7 +431,7 @@ stalled() {
 	yes | ppool map --pipe --round-robin -j2 sh -c 'touch up$PCORE_SLOT; wc -l' >out &
 	wait_for 5 exists up2
 	kill -HUP $!
-	ends 0 $!
+	ends 129 $!
 	lines_are out 2
 	mkfifo fifo
 	exec 7<>fifo

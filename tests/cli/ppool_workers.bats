@@ -362,7 +362,7 @@ for line in sys.stdin: print(int(line) * 2)' ::: 1 2 3
 	seq 10 >&$w
 	wait_for 10 lines_are out 10
 	kill -HUP $pid
-	ends 0 $pid
+	ends 129 $pid # there might have been more
 	exec {w}>&-
 	[ "$(<out)" = "$(seq 10)" ]
 }

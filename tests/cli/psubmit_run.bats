@@ -75,7 +75,8 @@ end() { touch "${@/#/$TMPDIR/end.}"; }
 	kill -HUP "$client"
 	wait_for 10 is n .queued 0
 	end 1 2 3
-	ends 0 "$client"
+	ends 129 "$client"
+	[ "$(cat err)" = "psubmit: ended by SIGHUP: 1 jobs succeeded, 0 failed" ]
 	[ "$(cat out)" = $'start 1\nend 1' ]
 	began 1
 }

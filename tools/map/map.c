@@ -416,6 +416,16 @@ static void end_by_signal(struct map *m, int sig)
 	end_input(m);
 }
 
+/* Is there more to do than what has been begun, as far as can be told? */
+static bool input_left(const struct map *m)
+{
+	uint64_t jobs = source_jobs(&m->source);
+
+	if (m->source.ended || m->feed.ended)
+		return false;
+	return jobs == 0 || pcore_pool_counts(m->pool).submitted < jobs - m->skipped;
+}
+
 static void received(struct cli_signals *s, int sig, bool by_process)
 {
 	struct map *m = container_of(s, struct map, signals);
@@ -423,6 +433,8 @@ static void received(struct cli_signals *s, int sig, bool by_process)
 	(void)by_process; /* the jobs have groups of their own: the terminal's signals do not reach them */
 	switch (sig) {
 	case SIGHUP:
+		m->left = m->hung_up ? m->left : input_left(m);
+		m->hung_up = true;
 		pcore_pool_stop(m->pool, PCORE_POOL_DRAIN);
 		end_input(m);
 		break;
@@ -919,8 +931,10 @@ int map_run(struct map_opts *opts)
 		pcore_pool_kick(m.pool);
 		status = pcore_loop_run(m.loop);
 		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : final_status(&m);
-		die_of = m.reader_gone ? SIGPIPE : m.ended_by;
 		done = pcore_pool_counts(m.pool);
+		if (!m.ended_by && m.hung_up && (m.left || done.succeeded + done.failed < done.submitted))
+			m.ended_by = SIGHUP;
+		die_of = m.reader_gone ? SIGPIPE : m.ended_by;
 		if (m.ended_by && opts->face->cut_short)
 			opts->face->cut_short(m.ended_by, &done);
 	} else if (m.pool && opts->face->executor) { /* what it had begun to connect to */

@@ -60,7 +60,9 @@ struct map {
 	bool over;	   /* no job is left, and none will come */
 	bool failed;	   /* we did: 125 */
 	bool reader_gone;
-	int ended_by;	   /* INT, TERM or QUIT */
+	bool hung_up;	   /* HUP came */
+	bool left;	   /* and there was input that no job had got */
+	int ended_by;	   /* INT, TERM or QUIT; in the end HUP, when something was left undone */
 };
 
 /* Fill the command in for a job: m->argv. 0, -ENOMEM. */
