@@ -39,7 +39,7 @@ teardown() {
 
 @test "bad values of psubmit's options are named" {
 	local word
-	for word in --local=0 --local=x --cpus=0 --cpus=65536 --memory=x --memory=0 --resource=gpu=0 --resource==2 --resource= --label=disk --label==x --label= --label=a=b,c --nodes= --nodes=, \
+	for word in --local=0 --local=x --cpus=0 --cpus=65536 --memory=x --memory=0 --resource=gpu=0 --resource==2 --resource= --label=disk --label==x --label= --label=a=b,c --nodes= '--nodes=,' \
 		--priority=x --retry-lost=256 --retry-lost=-1 --wait-nodes=x --max-output=x --max-output=0; do
 		run -125 psubmit map "$word" true ::: a
 		[[ "$output" == "psubmit: "*"${word%%=*}"* ]]
