@@ -13,28 +13,12 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum { ADDRS = 8, RETRY_LOST = 3, RETRY_LOST_MAX = 255, LOCAL_CPUS_MAX = 4096 };
+enum { RETRY_LOST = 3, RETRY_LOST_MAX = 255, LOCAL_CPUS_MAX = 4096 };
 
 #define WAIT_NODES_NS (30 * NS_PER_S)
 #define LOST_AFTER_NS (10 * NS_PER_S)
 #define KILL_AFTER_NS (5 * NS_PER_S)
-#define LINGER_NS (100 * NS_PER_MS)
 #define OUTPUT_MAX (UINT64_C(1) << 20)
-
-static int say(struct pcore_error *error, int code, const char *step, const char *subject)
-{
-	struct pcore_err err = { .code = code };
-
-	(void)pcore_err_set(&err, code, PCORE_STEP_NONE, subject); /* cut to fit */
-	if (error) {
-		error->code = code;
-		error->step = step;
-		memcpy(error->subject, err.subject, sizeof(error->subject));
-	}
-	return code;
-}
-
-_Static_assert(sizeof(((struct pcore_error *)0)->subject) == sizeof(((struct pcore_err *)0)->subject), "the same length");
 
 /* ---- one call at a time ---- */
 
@@ -114,7 +98,7 @@ static void log_node(struct pcore_cluster_client *c, const struct pcore_cluster_
 	char name[4 * PCORE_NET_ADDR_MAX], text[sizeof(name) + 2 * PCORE_NET_WHY_MAX];
 
 	(void)pcore_escape(name, sizeof(name), n->name, strlen(n->name));
-	(void)snprintf(text, sizeof(text), "the node '%s' %s%s%s", name, what, *n->why ? ": " : "", n->why);
+	(void)snprintf(text, sizeof(text), "the %s '%s' %s%s%s", c->scheduler ? "scheduler" : "node", name, what, *n->why ? ": " : "", n->why);
 	log_line(c, text);
 }
 
@@ -145,7 +129,7 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 		break;
 	case PCORE_CLUSTER_GIVE_UP:
 		c->gave_up = true;
-		log_line(c, "no node can be reached");
+		log_line(c, c->scheduler ? "the scheduler cannot be reached" : "no node can be reached");
 		pcore_cc_give_up(c);
 		pcore_pool_stop(c->pool, PCORE_POOL_END);
 		break;
@@ -157,58 +141,26 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 	}
 }
 
-/* ---- what jobs have in common ---- */
-
-static int describe(void *ctx, struct pcore_buf *env, struct pcore_buf *template)
-{
-	_cleanup_(pcore_buf_done) struct pcore_buf argv = PCORE_BUF_INIT(0);
-	const struct pcore_cluster_client *c = ctx;
-	static char *const none[] = { NULL };
-	const struct pcore_wire_env e = {
-		.has = PCORE_WIRE_HAS(PCORE_WIRE_ENV_VARS),
-		.node_base = 1,
-		.unset.list = none,
-		.vars.list = c->env,
-	};
-	const struct pcore_jobspec jobs = {
-		.proc = { .size = sizeof(jobs.proc), .chdir = c->dir },
-		.times = {
-			.timeout = c->spec.timeout ? c->spec.timeout : INT64_MAX,
-			.kill_after = c->spec.kill_after,
-			.linger = LINGER_NS,
-			.signal = SIGTERM,
-		},
-		.max_output = c->spec.output_max,
-		.cpus = c->spec.cpus,
-		.memory = c->spec.memory,
-	};
-	struct pcore_wire_argv pieces;
-	int r = pcore_argv_put_args(&argv);
-
-	if (r < 0)
-		return r;
-	pieces = (struct pcore_wire_argv){ argv.data, argv.len };
-	r = pcore_jobspec_put(template, &jobs, PCORE_CLUSTER_ENV, &pieces);
-	return r < 0 ? r : pcore_wire_put_env(env, &e);
-}
+/* ---- what is asked for ---- */
 
 static int check_spec(struct pcore_cluster_client_spec *s)
 {
-	if ((!s->nodes || !s->nodes[0]) && s->local_cpus == 0)
+	bool nodes = s->nodes && s->nodes[0];
+
+	if (!nodes && s->local_cpus == 0 && !s->scheduler)
+		s->scheduler = secure_getenv("PCORE_SCHEDULER");
+	if (s->scheduler ? nodes || s->local_cpus > 0 : !nodes && s->local_cpus == 0)
 		return -EINVAL;
 	if (s->wait_nodes < 0 || s->timeout < 0 || s->kill_after < 0 || (s->dir && s->dir[0] != '/'))
 		return -EINVAL;
 	if (s->cpus > PCORE_SCHED_CPUS_MAX || s->local_cpus > LOCAL_CPUS_MAX || s->retry_lost > RETRY_LOST_MAX)
 		return -EINVAL;
-	for (size_t i = 0; s->env && s->env[i]; i++)
-		if (!strchr(s->env[i], '=') || s->env[i][0] == '=')
-			return -EINVAL;
 	s->wait_nodes = s->wait_nodes ? s->wait_nodes : WAIT_NODES_NS;
 	s->kill_after = s->kill_after ? s->kill_after : KILL_AFTER_NS;
 	s->cpus = s->cpus ? s->cpus : 1;
 	s->retry_lost = s->at_most_once ? 0 : s->retry_lost ? s->retry_lost : RETRY_LOST;
 	s->output_max = s->output_max ? s->output_max : OUTPUT_MAX;
-	return 0;
+	return pcore_cc_check_env(s->env);
 }
 
 static int copy_spec(struct pcore_cluster_client *c)
@@ -218,63 +170,35 @@ static int copy_spec(struct pcore_cluster_client *c)
 	c->nodes = pcore_cc_copy((char *const *)s->nodes, NULL);
 	c->env = pcore_cc_copy(s->env, NULL);
 	c->dir = s->dir ? strdup(s->dir) : NULL;
-	return c->nodes && c->env && (c->dir || !s->dir) ? 0 : -ENOMEM;
+	c->scheduler = s->scheduler ? strdup(s->scheduler) : NULL;
+	return c->nodes && c->env && (c->dir || !s->dir) && (c->scheduler || !s->scheduler) ? 0 : -ENOMEM;
 }
 
 /* ---- nodes ---- */
 
-/* The key file, if there is one where none is named. */
-static int load_keys(struct pcore_cluster_client *c, struct pcore_error *error)
+static int load_proof(struct pcore_cluster_client *c, struct pcore_error *error)
 {
-	const struct pcore_net_key_places places = {
-		.env_key = secure_getenv("PCORE_KEY"),
-		.xdg_config_home = secure_getenv("XDG_CONFIG_HOME"),
-		.home = secure_getenv("HOME"),
-		.root = geteuid() == 0,
-	};
-	struct pcore_net_error err;
-	char path[PATH_MAX];
-	int r;
+	bool far = c->scheduler && !pcore_cc_is_near(c->scheduler);
 
-	if (c->spec.key_file) {
-		r = pcore_net_keys_load(&c->keys, c->spec.key_file, &err);
-		return r < 0 ? say(error, r, "key", c->spec.key_file) : 0;
-	}
-	r = pcore_net_keys_path(path, sizeof(path), &places);
-	if (r == 0)
-		r = pcore_net_keys_load(&c->keys, path, &err);
-	if (r == -ENOENT && !places.env_key)
-		return 0;
-	return r < 0 ? say(error, r, "key", path) : 0;
-}
-
-static int new_net(struct pcore_cluster_client *c, struct pcore_net **ret, enum pcore_net_role role, struct pcore_error *error)
-{
-	const struct pcore_net_spec spec = {
-		.role = role,
-		.peers = PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_SCHEDULER),
-		.version_min = PCORE_WIRE_VERSION,
-		.version_max = PCORE_WIRE_VERSION,
-		.keys = role == PCORE_NET_SCHEDULER ? c->keys : NULL,
-	};
-	struct pcore_net_error err;
-	int r = pcore_net_new(ret, c->loop, &spec, &err);
-
-	return r < 0 ? say(error, r, "key", "") : 0;
+	for (size_t i = 0; c->nodes[i]; i++)
+		far |= !pcore_cc_is_near(c->nodes[i]);
+	c->proof.key_file = c->spec.key_file;
+	c->proof.tls_cert = c->spec.tls_cert;
+	c->proof.tls_key = c->spec.tls_key;
+	c->proof.tls_ca = c->spec.tls_ca;
+	return pcore_cc_proof_load(&c->proof, far, error);
 }
 
 static int connect_to(struct pcore_cluster_client *c, const char *text, struct pcore_error *error)
 {
-	struct pcore_net_addr addrs[ADDRS];
-	struct pcore_net_error err;
-	int n = pcore_net_addr_parse(addrs, ADDRS, text, true, &err);
+	const char *what = c->scheduler ? "scheduler" : "node";
+	struct pcore_net_addr addrs[CLUSTER_ADDRS];
+	int n = pcore_cc_addresses(addrs, ARRAY_SIZE(addrs), text, &c->proof, what, error);
 
 	if (n < 0)
-		return say(error, n, "node", text);
-	if (!addrs[0].path && !c->keys)
-		return say(error, -ENOKEY, "node", text);
+		return n;
 	n = pcore_cluster_connect(c->ex, text, addrs, (size_t)n);
-	return n < 0 ? say(error, n, "node", text) : 0;
+	return n < 0 ? pcore_cc_say(error, n, what, text) : 0;
 }
 
 static void node_opened(struct pcore_net_conn *conn, void *ctx)
@@ -322,7 +246,7 @@ static int new_node(struct pcore_cluster_client *c, struct pcore_error *error)
 	if (!c->node_env)
 		return -ENOMEM;
 	r = pcore_node_new(&c->node, c->loop, &spec, &err);
-	return r < 0 ? say(error, r, pcore_step_name(err.step), err.subject) : 0;
+	return r < 0 ? pcore_cc_say(error, r, pcore_step_name(err.step), err.subject) : 0;
 }
 
 /* At the other end of a pair of sockets, it speaks as all others do. */
@@ -333,7 +257,7 @@ static int start_local(struct pcore_cluster_client *c, struct pcore_error *error
 	struct pcore_net_conn *ours, *theirs;
 	struct pcore_net_error err;
 	int fds[2];
-	int r = new_net(c, &c->node_net, PCORE_NET_NODE, error);
+	int r = pcore_cc_net_new(&c->node_net, c->loop, PCORE_NET_NODE, NULL, error);
 
 	if (r == 0)
 		r = new_node(c, error);
@@ -362,14 +286,15 @@ static int start(struct pcore_cluster_client *c)
 	const struct pcore_cluster_spec spec = {
 		.net = c->net,
 		.jobs = {
-			.request = { .cpus = c->spec.cpus, .memory = c->spec.memory },
+			.request.cpus = 1, /* for a scheduler, which knows what a job's kind needs */
 			.at_most_once = c->spec.at_most_once,
 			.retry_lost = (uint8_t)c->spec.retry_lost,
 		},
 		.jobs_max = c->spec.jobs,
 		.wait_nodes_ns = c->spec.wait_nodes,
-		.lost_after_ns = LOST_AFTER_NS,
-		.describe = describe,
+		.lost_after_ns = c->scheduler ? c->spec.wait_nodes : LOST_AFTER_NS,
+		.shared = c->scheduler != NULL,
+		.kind = pcore_cc_kind,
 		.args = pcore_cc_args,
 		.news = news,
 		.ctx = c,
@@ -392,16 +317,21 @@ static bool has_node(struct pcore_cluster_client *c, void *arg)
 
 static int open_all(struct pcore_cluster_client *c, struct pcore_error *error)
 {
+	const struct pcore_cluster_client_job plain = { .size = sizeof(plain) };
 	int r = copy_spec(c);
 
-	if (r == 0 && c->nodes[0])
-		r = load_keys(c, error);
 	if (r == 0)
-		r = pcore_loop_new(&c->loop, PCORE_LOOP_AUTO);
+		r = pcore_cc_kind_get(c, &plain, &c->plain);
 	if (r == 0)
-		r = new_net(c, &c->net, PCORE_NET_SCHEDULER, error);
+		r = load_proof(c, error);
+	if (r == 0)
+		r = pcore_loop_new(&c->loop, c->spec.pollable ? PCORE_LOOP_EPOLL : PCORE_LOOP_AUTO);
+	if (r == 0)
+		r = pcore_cc_net_new(&c->net, c->loop, c->scheduler ? PCORE_NET_CLIENT : PCORE_NET_SCHEDULER, &c->proof, error);
 	if (r == 0)
 		r = start(c);
+	if (r == 0 && c->scheduler)
+		r = connect_to(c, c->scheduler, error);
 	if (r == 0 && c->spec.local_cpus > 0)
 		r = start_local(c, error);
 	for (size_t i = 0; r == 0 && c->nodes[i]; i++)
@@ -409,7 +339,8 @@ static int open_all(struct pcore_cluster_client *c, struct pcore_error *error)
 	if (r == 0)
 		r = pcore_cc_until(c, PCORE_FOREVER, has_node, NULL);
 	if (r == 0 && !c->up)
-		r = say(error, c->refused < 0 ? c->refused : -EHOSTUNREACH, "node", c->nodes[0] ? c->nodes[0] : "");
+		r = pcore_cc_say(error, c->refused < 0 ? c->refused : -EHOSTUNREACH, c->scheduler ? "scheduler" : "node",
+			c->scheduler ? c->scheduler : c->nodes[0] ? c->nodes[0] : "");
 	return r;
 }
 
@@ -436,12 +367,15 @@ static void free_all(struct pcore_cluster_client *c)
 	pcore_node_free(c->node);
 	pcore_net_free(c->node_net);
 	pcore_net_free(c->net);
-	pcore_net_keys_free(c->keys);
+	pcore_net_keys_free(c->proof.keys);
 	pcore_loop_free(c->loop);
 	pcore_cc_free_works(c);
+	pcore_cc_kind_put(c, c->plain);
+	pcore_map_done(&c->kinds);
 	free(c->nodes);
 	free(c->env);
 	free(c->dir);
+	free(c->scheduler);
 	free(c->node_env);
 	free(c);
 }
@@ -454,13 +388,13 @@ int pcore_cluster_client_open(
 	int r;
 
 	if (!c)
-		return say(error, ret ? -ENOMEM : -EINVAL, "", "");
+		return pcore_cc_say(error, ret ? -ENOMEM : -EINVAL, "", "");
 	c->owner = pthread_self();
 	c->limit.done = limit_reached;
-	pcore_list_init(&c->queue);
 	pcore_list_init(&c->begun);
 	pcore_list_init(&c->ended);
 	pcore_list_init(&c->mapped);
+	pcore_list_init(&c->map_ended);
 	r = pcore_sized_in(&c->spec, sizeof(c->spec), spec);
 	if (r == 0)
 		r = check_spec(&c->spec);
@@ -469,7 +403,7 @@ int pcore_cluster_client_open(
 		r = open_all(c, &e);
 	if (r < 0) {
 		free_all(c);
-		return say(error, r, e.step, e.subject);
+		return pcore_cc_say(error, r, e.step, e.subject);
 	}
 	c->busy = false;
 	*ret = c;
@@ -480,4 +414,67 @@ void pcore_cluster_client_close(struct pcore_cluster_client *c)
 {
 	if (c && pcore_cc_enter(c) == 0)
 		free_all(c);
+}
+
+/* ---- beside other things ---- */
+
+int pcore_cluster_client_fd(struct pcore_cluster_client *c)
+{
+	int r = pcore_cc_enter(c);
+
+	if (r < 0)
+		return r;
+	return pcore_cc_leave(c, c->spec.pollable ? pcore_loop_fd(c->loop) : -EOPNOTSUPP);
+}
+
+/* ---- nodes ---- */
+
+/* What a node has had from the beginning. */
+#define NODE_LEAST (offsetof(struct pcore_cluster_client_node, received) + sizeof(uint64_t))
+
+enum pcore_cluster_state pcore_cc_state(enum pcore_wire_state state)
+{
+	switch (state) {
+	case PCORE_WIRE_SERVING:
+		return PCORE_CLUSTER_SERVING;
+	case PCORE_WIRE_STOPPED:
+		return PCORE_CLUSTER_STOPPED;
+	case PCORE_WIRE_DRAINING:
+		return PCORE_CLUSTER_DRAINING;
+	case PCORE_WIRE_STATES:
+		break;
+	}
+	return PCORE_CLUSTER_UNKNOWN;
+}
+
+static int tell_node(struct pcore_cluster_client *c, size_t i, struct pcore_cluster_client_node *ret)
+{
+	struct pcore_cluster_client_node node = { .size = sizeof(node) };
+	struct pcore_cluster_node n;
+	int r = pcore_sized_out(ret, NODE_LEAST, NULL, 0);
+
+	if (r < 0)
+		return r;
+	if (!pcore_cluster_node(c->ex, i, &n))
+		return -ENOENT;
+	(void)strncat(node.name, n.name, sizeof(node.name) - 1);
+	node.state = PCORE_CLUSTER_AWAY;
+	if (c->scheduler)
+		node.state = PCORE_CLUSTER_UNKNOWN;
+	else if (n.up)
+		node.state = (int)pcore_cc_state(n.state);
+	node.cpus = n.up ? n.cpus : 0;
+	node.running = n.running;
+	node.done = n.jobs;
+	node.job_time = n.job_ns;
+	node.sent = n.sent;
+	node.received = n.received;
+	return pcore_sized_out(ret, NODE_LEAST, &node, sizeof(node));
+}
+
+int pcore_cluster_client_node(struct pcore_cluster_client *c, size_t i, struct pcore_cluster_client_node *ret)
+{
+	int r = pcore_cc_enter(c);
+
+	return r < 0 ? r : pcore_cc_leave(c, tell_node(c, i, ret));
 }

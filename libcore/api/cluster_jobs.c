@@ -4,6 +4,7 @@
  */
 #include "libcore/api/cluster.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,11 @@ static int check_words(char *const *words, size_t *len)
 
 static void work_free(struct pcore_cluster_client *c, struct cluster_work *w)
 {
+	if (w->state == CLUSTER_ENDED && pcore_list_empty(&w->map_link))
+		c->n_ended--;
 	pcore_map_remove(&c->by_id, &w->node);
+	pcore_heap_remove(&c->queue, &w->order);
+	pcore_cc_kind_put(c, w->kind);
 	pcore_list_del(&w->link);
 	pcore_list_del(&w->map_link);
 	pcore_buf_done(&w->out[0]);
@@ -58,7 +63,26 @@ static void work_free(struct pcore_cluster_client *c, struct cluster_work *w)
 	free(w);
 }
 
-static int submit(struct pcore_cluster_client *c, char *const *argv, char *const *more, struct cluster_work **ret)
+static int enqueue(struct pcore_cluster_client *c, struct cluster_work *w, int priority)
+{
+	int r;
+
+	w->id = c->last_id + 1;
+	w->order.key = priority;
+	r = pcore_map_insert(&c->by_id, &w->node, &w->id, sizeof(w->id));
+	if (r < 0)
+		return r;
+	r = pcore_heap_insert(&c->queue, &w->order);
+	if (r < 0) {
+		pcore_map_remove(&c->by_id, &w->node);
+		return r;
+	}
+	w->job.seq = c->last_id = w->id;
+	return 0;
+}
+
+static int submit(struct pcore_cluster_client *c, char *const *argv, char *const *more, struct cluster_kind *kind, int priority,
+	struct cluster_work **ret)
 {
 	struct cluster_work *w;
 	size_t len = 0;
@@ -72,24 +96,20 @@ static int submit(struct pcore_cluster_client *c, char *const *argv, char *const
 	if (r < 0)
 		return r;
 	w = calloc(1, sizeof(*w));
-	if (w)
-		w->argv = pcore_cc_copy(argv, more);
-	if (!w || !w->argv) {
-		free(w);
+	if (!w)
 		return -ENOMEM;
-	}
-	w->id = c->last_id + 1;
-	r = pcore_map_insert(&c->by_id, &w->node, &w->id, sizeof(w->id));
+	pcore_list_init(&w->link);
+	pcore_list_init(&w->map_link);
+	w->attempt = 1;
+	w->argv = pcore_cc_copy(argv, more);
+	r = w->argv ? enqueue(c, w, priority) : -ENOMEM;
 	if (r < 0) {
 		free(w->argv);
 		free(w);
 		return r;
 	}
-	w->job.seq = c->last_id = w->id;
-	w->attempt = 1;
-	pcore_list_init(&w->link);
-	pcore_list_init(&w->map_link);
-	pcore_list_add_tail(&c->queue, &w->link);
+	w->kind = kind;
+	kind->refs++;
 	pcore_pool_kick(c->pool);
 	*ret = w;
 	return 0;
@@ -97,26 +117,42 @@ static int submit(struct pcore_cluster_client *c, char *const *argv, char *const
 
 static void work_ended(struct pcore_cluster_client *c, struct cluster_work *w, int error)
 {
+	bool mapped = !pcore_list_empty(&w->map_link);
+
+	pcore_heap_remove(&c->queue, &w->order);
 	pcore_list_del(&w->link);
 	w->state = CLUSTER_ENDED;
 	w->error = w->error < 0 ? w->error : error;
-	if (pcore_list_empty(&w->map_link))
-		pcore_list_add_tail(&c->ended, &w->link);
+	pcore_list_add_tail(mapped ? &c->map_ended : &c->ended, &w->link);
+	c->n_ended += !mapped;
+}
+
+static struct cluster_work *first_queued(const struct pcore_cluster_client *c)
+{
+	struct pcore_heap_node *top = pcore_heap_top(&c->queue);
+
+	return top ? container_of(top, struct cluster_work, order) : NULL;
 }
 
 void pcore_cc_give_up(struct pcore_cluster_client *c)
 {
-	PCORE_LIST_FOREACH_SAFE(node, &c->queue)
-		work_ended(c, container_of(node, struct cluster_work, link), -EHOSTUNREACH);
+	struct cluster_work *w;
+
+	while ((w = first_queued(c)))
+		work_ended(c, w, -EHOSTUNREACH);
 }
 
 void pcore_cc_free_works(struct pcore_cluster_client *c)
 {
-	struct pcore_list *lists[] = { &c->queue, &c->begun, &c->ended };
+	struct pcore_list *lists[] = { &c->begun, &c->ended, &c->map_ended };
+	struct cluster_work *w;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		PCORE_LIST_FOREACH_SAFE(node, lists[i])
 			work_free(c, container_of(node, struct cluster_work, link));
+	while ((w = first_queued(c)))
+		work_free(c, w);
+	pcore_heap_done(&c->queue);
 	pcore_map_done(&c->by_id);
 }
 
@@ -130,12 +166,11 @@ static struct cluster_work *work_of(struct pcore_job *job)
 static int next(void *ctx, struct pcore_job **ret)
 {
 	struct pcore_cluster_client *c = ctx;
-	struct pcore_list *node = pcore_list_pop(&c->queue);
-	struct cluster_work *w;
+	struct cluster_work *w = first_queued(c);
 
-	if (!node)
+	if (!w)
 		return 0;
-	w = container_of(node, struct cluster_work, link);
+	pcore_heap_remove(&c->queue, &w->order);
 	w->state = CLUSTER_BEGUN;
 	pcore_list_add_tail(&c->begun, &w->link);
 	*ret = &w->job;
@@ -147,6 +182,15 @@ int pcore_cc_args(void *ctx, struct pcore_job *job, char ***ret)
 	(void)ctx;
 	*ret = pcore_cc_copy(work_of(job)->argv, NULL);
 	return *ret ? 0 : -ENOMEM;
+}
+
+struct pcore_cluster_kind *pcore_cc_kind(void *ctx, const struct pcore_job *job, int32_t *ret_priority)
+{
+	const struct cluster_work *w = container_of(job, struct cluster_work, job);
+
+	(void)ctx;
+	*ret_priority = (int32_t)w->order.key;
+	return &w->kind->kind;
 }
 
 static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
@@ -290,9 +334,38 @@ static bool any_ended(struct pcore_cluster_client *c, void *arg)
 	return !pcore_list_empty(&c->ended);
 }
 
+/* Whatever there is. */
+static bool never(struct pcore_cluster_client *c, void *arg)
+{
+	(void)c, (void)arg;
+	return false;
+}
+
 static int check_result(const struct pcore_cluster_client_result *ret)
 {
 	return ret ? pcore_sized_out((void *)ret, RESULT_LEAST, NULL, 0) : 0;
+}
+
+static bool is_command(char *const *argv)
+{
+	return argv && argv[0] && argv[0][0];
+}
+
+static int submit_job(struct pcore_cluster_client *c, const struct pcore_cluster_client_job *job, uint64_t *ret_id)
+{
+	struct pcore_cluster_client_job j;
+	struct cluster_kind *kind = NULL;
+	struct cluster_work *w;
+	int r = pcore_sized_in(&j, sizeof(j), job);
+
+	if (r == 0)
+		r = is_command(j.argv) && ret_id ? pcore_cc_kind_get(c, &j, &kind) : -EINVAL;
+	if (r == 0)
+		r = submit(c, j.argv, NULL, kind, j.priority, &w);
+	if (r == 0)
+		*ret_id = w->id;
+	pcore_cc_kind_put(c, kind);
+	return r;
 }
 
 int pcore_cluster_client_submit(struct pcore_cluster_client *c, char *const *argv, uint64_t *ret_id)
@@ -302,10 +375,17 @@ int pcore_cluster_client_submit(struct pcore_cluster_client *c, char *const *arg
 
 	if (r < 0)
 		return r;
-	r = !argv || !argv[0] || !argv[0][0] || !ret_id ? -EINVAL : submit(c, argv, NULL, &w);
+	r = is_command(argv) && ret_id ? submit(c, argv, NULL, c->plain, 0, &w) : -EINVAL;
 	if (r == 0)
 		*ret_id = w->id;
 	return pcore_cc_leave(c, r);
+}
+
+int pcore_cluster_client_submit_job(struct pcore_cluster_client *c, const struct pcore_cluster_client_job *job, uint64_t *ret_id)
+{
+	int r = pcore_cc_enter(c);
+
+	return r < 0 ? r : pcore_cc_leave(c, submit_job(c, job, ret_id));
 }
 
 int pcore_cluster_client_wait(
@@ -339,6 +419,20 @@ int pcore_cluster_client_next(struct pcore_cluster_client *c, int64_t timeout, s
 	return pcore_cc_leave(c, r);
 }
 
+int pcore_cluster_client_run_once(struct pcore_cluster_client *c, int64_t timeout)
+{
+	int r = pcore_cc_enter(c);
+
+	if (r < 0)
+		return r;
+	r = pcore_cc_until(c, 0, never, NULL);
+	if (r == -ETIMEDOUT && c->n_ended == 0)
+		r = pcore_cc_until(c, timeout, any_ended, NULL);
+	if (r == 0 || r == -ETIMEDOUT)
+		r = c->n_ended < INT_MAX ? (int)c->n_ended : INT_MAX;
+	return pcore_cc_leave(c, r);
+}
+
 static void cancel(struct pcore_cluster_client *c, struct cluster_work *w)
 {
 	if (w->state == CLUSTER_ENDED || w->cancelled)
@@ -365,32 +459,40 @@ int pcore_cluster_client_cancel(struct pcore_cluster_client *c, uint64_t id)
 
 /* ---- a map ---- */
 
-static int fill(struct pcore_cluster_client *c, const struct pcore_cluster_client_map *m, size_t told, size_t *n)
+struct map {
+	struct pcore_cluster_client_map in;
+	struct cluster_kind *kind;
+	int priority;
+	size_t begun;
+	bool failed;
+};
+
+static int fill(struct pcore_cluster_client *c, struct map *m, size_t told)
 {
 	struct cluster_work *w;
-	int r = 0;
 
-	while (r == 0 && *n < m->n && *n - told < MAP_WINDOW) {
-		r = submit(c, m->argv, m->args[*n], &w);
+	while (m->begun < m->in.n && m->begun - told < MAP_WINDOW) {
+		int r = submit(c, m->in.argv, m->in.args[m->begun], m->kind, m->priority, &w);
+
 		if (r < 0)
-			break;
+			return r;
 		pcore_list_add_tail(&c->mapped, &w->map_link);
-		++*n;
+		w->index = m->begun++;
 	}
-	return r;
+	return 0;
 }
 
-static int tell_one(struct pcore_cluster_client *c, const struct pcore_cluster_client_map *m, size_t i, bool *failed)
+static int tell_one(struct pcore_cluster_client *c, struct map *m, struct cluster_work *w)
 {
-	struct cluster_work *w = container_of(c->mapped.next, struct cluster_work, map_link);
 	struct pcore_cluster_client_result r = { .size = sizeof(r) };
+	size_t i = w->index;
 	int code = take_result(w, &r);
 
 	if (code < 0)
 		return code;
-	*failed |= r.error < 0 || r.status != 0;
+	m->failed |= r.error < 0 || r.status != 0;
 	work_free(c, w);
-	code = m->done ? m->done(m->ctx, i, &r) : 0;
+	code = m->in.done ? m->in.done(m->in.ctx, i, &r) : 0;
 	pcore_cluster_client_result_done(&r);
 	return code;
 }
@@ -408,35 +510,67 @@ static void forget_mapped(struct pcore_cluster_client *c)
 	}
 }
 
-static int map(struct pcore_cluster_client *c, const struct pcore_cluster_client_map *m)
+static bool any_mapped_ended(struct pcore_cluster_client *c, void *arg)
 {
-	size_t begun = 0;
-	bool failed = false;
+	(void)arg;
+	return !pcore_list_empty(&c->map_ended);
+}
+
+/* The next one to be told of, when it has ended. */
+static int wait_mapped(struct pcore_cluster_client *c, const struct map *m, struct cluster_work **ret)
+{
+	int r;
+
+	if (m->in.unordered) {
+		r = pcore_cc_until(c, PCORE_FOREVER, any_mapped_ended, NULL);
+		*ret = r < 0 ? NULL : container_of(c->map_ended.next, struct cluster_work, link);
+	} else {
+		*ret = container_of(c->mapped.next, struct cluster_work, map_link);
+		r = pcore_cc_until(c, PCORE_FOREVER, is_ended, *ret);
+	}
+	return r;
+}
+
+static int map(struct pcore_cluster_client *c, struct map *m)
+{
+	struct cluster_work *w;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < m->n; i++) {
-		r = fill(c, m, i, &begun);
+	for (size_t told = 0; r == 0 && told < m->in.n; told++) {
+		r = fill(c, m, told);
 		if (r == 0)
-			r = pcore_cc_until(c, PCORE_FOREVER, is_ended, container_of(c->mapped.next, struct cluster_work, map_link));
+			r = wait_mapped(c, m, &w);
 		if (r == 0)
-			r = tell_one(c, m, i, &failed);
+			r = tell_one(c, m, w);
 	}
 	if (r != 0)
 		forget_mapped(c);
-	return r == 0 && failed ? -EREMOTEIO : r;
+	return r == 0 && m->failed ? -EREMOTEIO : r;
+}
+
+static int map_kind(struct pcore_cluster_client *c, struct map *m)
+{
+	struct pcore_cluster_client_job j = { .size = sizeof(j) };
+	int r = m->in.job ? pcore_sized_in(&j, sizeof(j), m->in.job) : 0;
+
+	m->priority = j.priority;
+	return r < 0 ? r : pcore_cc_kind_get(c, &j, &m->kind);
 }
 
 int pcore_cluster_client_map(struct pcore_cluster_client *c, const struct pcore_cluster_client_map *m)
 {
-	struct pcore_cluster_client_map in;
+	struct map run = { .kind = NULL };
 	int r = pcore_cc_enter(c);
 
 	if (r < 0)
 		return r;
-	r = pcore_sized_in(&in, sizeof(in), m);
-	if (r == 0 && (!in.argv || !in.argv[0] || !in.argv[0][0] || (in.n > 0 && !in.args)))
+	r = pcore_sized_in(&run.in, sizeof(run.in), m);
+	if (r == 0 && (!is_command(run.in.argv) || (run.in.n > 0 && !run.in.args)))
 		r = -EINVAL;
 	if (r == 0)
-		r = map(c, &in);
+		r = map_kind(c, &run);
+	if (r == 0)
+		r = map(c, &run);
+	pcore_cc_kind_put(c, run.kind);
 	return pcore_cc_leave(c, r);
 }

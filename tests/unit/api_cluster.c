@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pcore/cluster.h>
 #include <pthread.h>
 #include <signal.h>
@@ -126,6 +127,105 @@ static void time_is_limited(void **state)
 	pcore_cluster_client_close(c);
 }
 
+/* ---- what a job has of its own ---- */
+
+static struct pcore_cluster_client_job job_of(char *const *argv)
+{
+	return (struct pcore_cluster_client_job){ .size = sizeof(struct pcore_cluster_client_job), .argv = argv };
+}
+
+/* Submit it, wait, and compare what it wrote. */
+static void check_job(struct pcore_cluster_client *c, const struct pcore_cluster_client_job *job, const char *out)
+{
+	struct pcore_cluster_client_result r;
+	uint64_t id;
+
+	assert_int_equal(pcore_cluster_client_submit_job(c, job, &id), 0);
+	r = waited(c, id);
+	assert_int_equal(r.error, 0);
+	assert_string_equal(r.out, out);
+	pcore_cluster_client_result_done(&r);
+}
+
+static void a_job_has_a_directory_an_environment_and_a_limit_of_its_own(void **state)
+{
+	char *env[] = { (char *)"A=1", (char *)"B=1", NULL }, *other[] = { (char *)"C=2", (char *)"B=2", (char *)"B=3", NULL };
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client_job job = job_of(SH("pwd; env | grep '^[ABC]=' | sort"));
+	struct pcore_cluster_client_result r;
+	struct pcore_cluster_client *c;
+	uint64_t id;
+
+	(void)state;
+	spec.dir = "/";
+	spec.env = env;
+	spec.timeout = 50 * NS_PER_MS;
+	c = opened(&spec);
+	job.timeout = FOREVER;
+	check_job(c, &job, "/\nA=1\nB=1\n");
+	job.dir = "/usr";
+	job.env = other;
+	check_job(c, &job, "/usr\nA=1\nB=3\nC=2\n");
+	job = job_of(SH("exec sleep 600"));
+	assert_int_equal(pcore_cluster_client_submit_job(c, &job, &id), 0);
+	r = waited(c, id);
+	assert_int_equal(r.timed_out, 1);
+	pcore_cluster_client_result_done(&r);
+	pcore_cluster_client_close(c);
+}
+
+/* More of them than a connection has numbers for, all given out at once. */
+static void jobs_of_many_kinds_do_not_mix(void **state)
+{
+	enum { N = 300 };
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client *c;
+	char number[16], *env[] = { number, NULL };
+	struct pcore_cluster_client_job job = job_of(SH("echo $N"));
+	uint64_t id;
+
+	(void)state;
+	spec.local_cpus = 2 * N;
+	c = opened(&spec);
+	job.env = env;
+	for (int i = 1; i <= N; i++) {
+		(void)snprintf(number, sizeof(number), "N=%d", i);
+		assert_int_equal(pcore_cluster_client_submit_job(c, &job, &id), 0);
+	}
+	for (uint64_t i = 1; i <= N; i++) {
+		struct pcore_cluster_client_result r = waited(c, i);
+
+		assert_int_equal(strtoull(r.out, NULL, 10), i);
+		pcore_cluster_client_result_done(&r);
+	}
+	pcore_cluster_client_close(c);
+}
+
+static void better_priorities_go_first(void **state)
+{
+	static const int priorities[] = { 2, 0, 1, -1, 0 }, order[] = { 4, 2, 5, 3, 1 };
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client_job job = job_of(SH("exit 0"));
+	struct pcore_cluster_client *c;
+	uint64_t id;
+
+	(void)state;
+	spec.jobs = 1;
+	c = opened(&spec);
+	for (size_t i = 0; i < ARRAY_SIZE(priorities); i++) {
+		job.priority = priorities[i];
+		assert_int_equal(pcore_cluster_client_submit_job(c, &job, &id), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		struct pcore_cluster_client_result r = { .size = sizeof(r) };
+
+		assert_int_equal(pcore_cluster_client_next(c, FOREVER, &r), 0);
+		assert_int_equal(r.id, order[i]);
+		pcore_cluster_client_result_done(&r);
+	}
+	pcore_cluster_client_close(c);
+}
+
 /* ---- several ---- */
 
 static void next_tells_each_once(void **state)
@@ -232,6 +332,7 @@ static void a_map_tells_in_order(void **state)
 	struct pcore_cluster_client *c = opened(&spec);
 	char *const *args[] = { WORDS((char *)"a"), WORDS((char *)"b", (char *)"c"), WORDS((char *)"d"), WORDS((char *)"") };
 	struct told t = { .c = c };
+	struct pcore_cluster_client_job job = job_of(NULL);
 	struct pcore_cluster_client_map m = { .size = sizeof(m), .args = args, .n = 3,
 		.ctx = &t, .done = hear };
 
@@ -246,9 +347,79 @@ static void a_map_tells_in_order(void **state)
 	t = (struct told){ .stop_at = 2 };
 	assert_int_equal(pcore_cluster_client_map(c, &m), 42);
 	assert_int_equal(t.n, 2);
+	t = (struct told){ 0 };
+	m.n = 3;
+	m.job = &job;
+	job.env = WORDS((char *)"E=x");
+	m.argv = WORDS((char *)"sh", (char *)"-c", (char *)"echo $E$1", (char *)"sh");
+	assert_int_equal(pcore_cluster_client_map(c, &m), 0);
+	assert_string_equal(t.text, "xa\nxb\nxd\n");
 	m.n = 0;
 	assert_int_equal(pcore_cluster_client_map(c, &m), 0);
 	assert_int_equal(pcore_cluster_client_next(c, FOREVER, NULL), -ENODATA);
+	pcore_cluster_client_close(c);
+}
+
+static int note(void *ctx, size_t i, struct pcore_cluster_client_result *r)
+{
+	struct told *t = ctx;
+
+	assert_int_equal(strtoull(r->out, NULL, 10), i);
+	t->text[t->n++] = (char)('0' + i);
+	return t->n == t->stop_at ? -EINTR : 0;
+}
+
+/* The first is cancelled by the last but one: it can only be told of last, if at all. */
+static void a_map_tells_as_they_end(void **state)
+{
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client *c = opened(&spec);
+	char *const *args[] = { WORDS((char *)"0", (char *)"600"), WORDS((char *)"1", (char *)"0"), WORDS((char *)"2", (char *)"0") };
+	struct told t = { .stop_at = 2 };
+	struct pcore_cluster_client_map m = { .size = sizeof(m), .args = args, .n = 3, .ctx = &t, .done = note, .unordered = 1 };
+
+	(void)state;
+	m.argv = WORDS((char *)"sh", (char *)"-c", (char *)"echo $1; exec sleep $2", (char *)"sh");
+	assert_int_equal(pcore_cluster_client_map(c, &m), -EINTR);
+	assert_string_equal(t.text, "12");
+	args[0] = WORDS((char *)"0", (char *)"0");
+	t = (struct told){ 0 };
+	assert_int_equal(pcore_cluster_client_map(c, &m), 0);
+	assert_int_equal(t.n, 3);
+	pcore_cluster_client_close(c);
+}
+
+/* ---- beside other things ---- */
+
+static void a_handle_can_be_polled(void **state)
+{
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client *c = opened(&spec);
+	struct pcore_cluster_client_result r = { .size = sizeof(r) };
+	uint64_t id;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(pcore_cluster_client_fd(c), -EOPNOTSUPP);
+	assert_int_equal(pcore_cluster_client_run_once(c, 0), 0);
+	pcore_cluster_client_close(c);
+
+	spec.pollable = 1;
+	c = opened(&spec);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pcore_cluster_client_submit(c, SH("echo yes"), &id), 0);
+	while (n < 2) {
+		struct pollfd p = { .fd = pcore_cluster_client_fd(c), .events = POLLIN };
+
+		assert_true(p.fd >= 0);
+		assert_true(poll(&p, 1, 60000) > 0);
+		n = pcore_cluster_client_run_once(c, 0);
+		assert_true(n >= 0);
+	}
+	assert_int_equal(pcore_cluster_client_next(c, 0, &r), 0);
+	assert_string_equal(r.out, "yes\n");
+	pcore_cluster_client_result_done(&r);
+	assert_int_equal(pcore_cluster_client_run_once(c, FOREVER), 1);
 	pcore_cluster_client_close(c);
 }
 
@@ -272,8 +443,9 @@ static void be_node(const char *address)
 {
 	static const struct pcore_net_listener_ops ops = { .accepted = accepted };
 	static char *const env[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	const struct pcore_node_resource gpu = { .name = "gpu", .n = 2, .ids = WORDS((char *)"a", (char *)"b") };
 	const struct pcore_node_spec spec = { .name = "n1", .software = "test", .cpus = 2, .memory = 1 << 30, .env = env, .grace_ns = NS_PER_S,
-		.log = no_log };
+		.labels = WORDS((char *)"disk=ssd"), .resources = &gpu, .n_resources = 1, .log = no_log };
 	const struct pcore_net_spec net_spec = { .role = PCORE_NET_NODE, .peers = PCORE_NET_ANY_ROLE, .version_min = PCORE_WIRE_VERSION,
 		.version_max = PCORE_WIRE_VERSION };
 	struct pcore_net_listener *l;
@@ -287,6 +459,126 @@ static void be_node(const char *address)
 		pcore_net_listen(&l, net, &addr, &ops, NULL, NULL) == 0)
 		(void)pcore_loop_run(lp);
 	_exit(1);
+}
+
+/* In a directory of its own. */
+static pid_t start_node(char *dir, char *address, size_t size)
+{
+	pid_t pid;
+
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(address, size, "unix:%s/socket", dir);
+	pid = fork();
+	if (pid == 0)
+		be_node(address);
+	return pid;
+}
+
+static void end_node(pid_t pid, const char *dir, const char *address)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	unlink(address + 5);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void count_no_node(void *ctx, const char *text)
+{
+	if (strstr(text, "of 1 nodes"))
+		++*(unsigned *)ctx;
+}
+
+static void a_job_needs_a_node_that_will_do(void **state)
+{
+	char dir[] = "/tmp/pcore-test.XXXXXX", address[64];
+	const char *nodes[] = { address, NULL }, *two[] = { "gpu=2", NULL }, *three[] = { "gpu=3", NULL };
+	unsigned told = 0;
+	struct pcore_cluster_client_spec spec = { .size = sizeof(spec), .nodes = nodes, .wait_nodes = FOREVER, .log = count_no_node, .log_ctx = &told };
+	struct pcore_cluster_client_job job = job_of(SH("echo $PCORE_NODE $PCORE_SEQ $PCORE_RESOURCE_GPU"));
+	struct pcore_cluster_client_node n = { .size = sizeof(n) };
+	struct pcore_cluster_client *c;
+	pid_t pid = start_node(dir, address, sizeof(address));
+	uint64_t ids[6];
+
+	(void)state;
+	c = opened(&spec);
+	job.labels = "disk=ssd,disk!=hdd,zone!=b";
+	job.resources = two;
+	job.node = "n1";
+	job.memory = 1 << 20;
+	job.cpus = 2;
+	check_job(c, &job, "n1 1 a,b\n");
+	assert_int_equal(told, 0);
+	for (int i = 0; i < 6; i++) {
+		job = job_of(SH("exit 0"));
+		job.labels = i == 0 ? "disk=hdd" : i == 1 ? "disk!=ssd" : NULL;
+		job.resources = i == 2 ? three : NULL;
+		job.node = i == 3 ? "n2" : NULL;
+		job.memory = i == 4 ? UINT64_C(1) << 40 : 0;
+		job.cpus = i == 5 ? 3 : 0;
+		assert_int_equal(pcore_cluster_client_submit_job(c, &job, &ids[i]), 0);
+	}
+	job = job_of(SH("echo $PCORE_NODE"));
+	check_job(c, &job, "n1\n"); /* they are in nobody's way */
+	assert_int_equal(told, 6);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(pcore_cluster_client_wait(c, ids[i], 0, NULL), -ETIMEDOUT);
+		assert_int_equal(pcore_cluster_client_cancel(c, ids[i]), 0);
+		assert_int_equal(pcore_cluster_client_wait(c, ids[i], FOREVER, NULL), 0);
+	}
+	assert_int_equal(pcore_cluster_client_node(c, 0, &n), 0);
+	assert_string_equal(n.name, "n1");
+	assert_int_equal(n.state, PCORE_CLUSTER_SERVING);
+	assert_int_equal(n.cpus, 2);
+	assert_int_equal(n.running, 0);
+	assert_int_equal(n.done, 2);
+	assert_true(n.job_time > 0);
+	assert_true(n.sent > 10 && n.received > 5);
+	assert_int_equal(pcore_cluster_client_node(c, 1, &n), -ENOENT);
+	pcore_cluster_client_close(c);
+	end_node(pid, dir, address);
+}
+
+static void a_node_tells_its_status(void **state)
+{
+	char dir[] = "/tmp/pcore-test.XXXXXX", address[64];
+	struct pcore_cluster_status_spec spec = { .size = sizeof(spec), .address = address };
+	struct pcore_cluster_status s = { .size = sizeof(s) };
+	struct pcore_error e;
+	pid_t pid = start_node(dir, address, sizeof(address));
+	int r;
+
+	(void)state;
+	do {
+		r = pcore_cluster_status(&spec, &s, &e);
+	} while (r == -ENOENT || r == -ECONNREFUSED);
+	assert_int_equal(r, 0);
+	assert_string_equal(s.name, "n1");
+	assert_string_equal(s.version, "test");
+	assert_int_equal(s.state, PCORE_CLUSTER_SERVING);
+	assert_int_equal(s.cpus, 2);
+	assert_int_equal(s.memory, 1 << 30);
+	assert_int_equal(s.running + s.queued + s.succeeded + s.failed, 0);
+	assert_true(s.start > 0);
+	kill(pid, SIGSTOP);
+	spec.timeout = NS_PER_MS;
+	assert_int_equal(pcore_cluster_status(&spec, &s, &e), -ETIMEDOUT);
+	end_node(pid, dir, address);
+	assert_int_equal(pcore_cluster_status(&spec, &s, &e), -ENOENT);
+	assert_string_equal(e.subject, address);
+	spec.address = "nonsense";
+	assert_int_equal(pcore_cluster_status(&spec, &s, &e), -EINVAL);
+	spec.address = address;
+	spec.tls_cert = "one.pem";
+	assert_int_equal(pcore_cluster_status(&spec, &s, NULL), -EINVAL);
+	spec.tls_key = "one.key";
+	spec.tls_ca = "/none/ca.pem";
+	assert_true(pcore_cluster_status(&spec, &s, &e) < 0);
+	assert_string_equal(e.subject, "one.pem");
+	spec.timeout = -1;
+	assert_int_equal(pcore_cluster_status(&spec, &s, NULL), -EINVAL);
+	assert_int_equal(pcore_cluster_status(NULL, &s, NULL), -EINVAL);
+	assert_int_equal(pcore_cluster_status(&(struct pcore_cluster_status_spec){ .size = sizeof(spec), .address = address }, NULL, NULL), -EINVAL);
 }
 
 static void seen(void *ctx, const char *text)
@@ -307,11 +599,7 @@ static void a_node_comes_and_goes(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	(void)snprintf(address, sizeof(address), "unix:%s/socket", dir);
-	pid = fork();
-	if (pid == 0)
-		be_node(address);
+	pid = start_node(dir, address, sizeof(address));
 	c = opened(&spec); /* tries again until it listens */
 	assert_int_equal(told, 1);
 	assert_int_equal(pcore_cluster_client_submit(c, SH("echo $PPID"), &id), 0);
@@ -402,6 +690,33 @@ static void without_memory_nothing_is_opened(void **state)
 	assert_true(failed > 10);
 }
 
+static void without_memory_a_job_is_not_queued(void **state)
+{
+	const char *resources[] = { "gpu", NULL };
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client *c = opened(&spec);
+	struct pcore_cluster_client_job job = job_of(SH("exit 0"));
+	uint64_t id, n = 0;
+	unsigned left = 0;
+
+	(void)state;
+	job.env = WORDS((char *)"A=1");
+	job.labels = "a=b";
+	job.resources = resources;
+	for (unsigned at = 1; left == 0; at++) {
+		int r;
+
+		fail_at = at;
+		r = pcore_cluster_client_submit_job(c, &job, &id);
+		left = fail_at;
+		fail_at = 0;
+		assert_true(r == 0 || r == -ENOMEM);
+		n += r == 0;
+	}
+	assert_int_equal(id, n);
+	pcore_cluster_client_close(c);
+}
+
 /* ---- mistakes ---- */
 
 static void nobody_there_is_told(void **state)
@@ -463,6 +778,7 @@ static void bad_specs_are_refused(void **state)
 	check_spec(&younger.spec, -E2BIG);
 	spec.size = 0;
 	check_spec(&spec, -EINVAL);
+	unsetenv("PCORE_SCHEDULER");
 	spec = (struct pcore_cluster_client_spec){ .size = sizeof(spec) }; /* no node */
 	check_spec(&spec, -EINVAL);
 	spec = local_spec();
@@ -477,7 +793,66 @@ static void bad_specs_are_refused(void **state)
 	spec = local_spec();
 	spec.retry_lost = 256;
 	check_spec(&spec, -EINVAL);
+	spec = local_spec();
+	spec.scheduler = "unix:/none";
+	check_spec(&spec, -EINVAL);
+	spec = local_spec();
+	spec.tls_cert = "cert.pem";
+	check_spec(&spec, -EINVAL);
 	assert_int_equal(pcore_cluster_client_open(NULL, &spec, NULL), -EINVAL);
+}
+
+static void check_bad_job(struct pcore_cluster_client *c, const struct pcore_cluster_client_job *job)
+{
+	uint64_t id;
+
+	assert_int_equal(pcore_cluster_client_submit_job(c, job, &id), -EINVAL);
+}
+
+static void bad_jobs_are_refused(void **state)
+{
+	static const char *const labels[] = { "", "a", "=b", "!=b", "a=b,", ",a=b", "a=b,c" };
+	static const char *const resources[] = { "", "=1", "gpu=", "gpu=0", "gpu=x", "gpu=4294967296" };
+	char *env[] = { (char *)"=x", NULL };
+	struct pcore_cluster_client_spec spec = local_spec();
+	struct pcore_cluster_client *c = opened(&spec);
+	struct pcore_cluster_client_job job;
+	const char *words[] = { NULL, NULL, NULL };
+
+	(void)state;
+	check_bad_job(c, NULL);
+	job = job_of(NULL);
+	check_bad_job(c, &job);
+	job = job_of(SH("exit 0"));
+	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
+		job.labels = labels[i];
+		check_bad_job(c, &job);
+	}
+	job.labels = NULL;
+	job.resources = words;
+	for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
+		words[0] = resources[i];
+		check_bad_job(c, &job);
+	}
+	words[0] = "gpu=1";
+	words[1] = "gpu=2";
+	check_bad_job(c, &job);
+	job = job_of(SH("exit 0"));
+	job.dir = "relative";
+	check_bad_job(c, &job);
+	job.dir = NULL;
+	job.env = env;
+	check_bad_job(c, &job);
+	job.env = NULL;
+	job.timeout = -1;
+	check_bad_job(c, &job);
+	job.timeout = 0;
+	job.node = "";
+	check_bad_job(c, &job);
+	job.node = NULL;
+	job.cpus = UINT32_MAX;
+	check_bad_job(c, &job);
+	pcore_cluster_client_close(c);
 }
 
 static void bad_calls_are_refused(void **state)
@@ -522,14 +897,23 @@ int main(void)
 		TEST(a_job_tells_how_it_ended),
 		TEST(output_has_a_limit),
 		TEST(time_is_limited),
+		TEST(a_job_has_a_directory_an_environment_and_a_limit_of_its_own),
+		TEST(jobs_of_many_kinds_do_not_mix),
+		TEST(better_priorities_go_first),
 		TEST(next_tells_each_once),
 		TEST(a_job_is_cancelled_before_and_while_it_runs),
 		TEST(close_kills_what_runs),
 		TEST(a_map_tells_in_order),
+		TEST(a_map_tells_as_they_end),
+		TEST(a_handle_can_be_polled),
+		TEST(a_job_needs_a_node_that_will_do),
+		TEST(a_node_tells_its_status),
 		TEST(a_node_comes_and_goes),
 		TEST(without_memory_nothing_is_opened),
+		TEST(without_memory_a_job_is_not_queued),
 		TEST(nobody_there_is_told),
 		TEST(bad_specs_are_refused),
+		TEST(bad_jobs_are_refused),
 		TEST(bad_calls_are_refused),
 	};
 
