@@ -177,7 +177,7 @@ static void a_job_has_a_directory_an_environment_and_a_limit_of_its_own(void **s
 /* More of them than a connection has numbers for, all given out at once. */
 static void jobs_of_many_kinds_do_not_mix(void **state)
 {
-	enum { N = 300 };
+	enum { N = 260 };
 	struct pcore_cluster_client_spec spec = local_spec();
 	struct pcore_cluster_client *c;
 	char number[16], *env[] = { number, NULL };
@@ -185,7 +185,7 @@ static void jobs_of_many_kinds_do_not_mix(void **state)
 	uint64_t id;
 
 	(void)state;
-	spec.local_cpus = 2 * N;
+	spec.local_cpus = N;
 	c = opened(&spec);
 	job.env = env;
 	for (int i = 1; i <= N; i++) {
