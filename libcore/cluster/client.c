@@ -13,13 +13,16 @@
 #include "libcore/cluster/client_private.h"
 
 /* Jobs that have input are not many ahead: each holds a block of it. */
-enum { CAPACITY_MIN = 64, AHEAD = 64, FED_MIN = 4, FED_AHEAD = 4 };
+enum { CAPACITY_MIN = 64, AHEAD = 64, FED_MIN = 4, FED_AHEAD = 4, HUNGRY = 5 };
 
 /* Of jobs that need different things, those that cannot run keep others waiting only when they are so many. */
 enum { KINDS_AHEAD = 1 << 14 };
 
 /* A node has so much to do for its workers. */
 #define ITEMS_AHEAD_NS (20 * NS_PER_MS)
+
+/* Workers that have not answered an item for so long, HUNGRY times, may write in blocks, and wait for more of them. */
+#define HUNGRY_NS (20 * NS_PER_MS)
 
 static struct cluster *cluster_of(const struct pcore_executor *ex)
 {
@@ -326,10 +329,7 @@ static void tick(struct pcore_op *op, int res)
 void cluster_count_nodes(struct cluster *c)
 {
 	const uint64_t least = c->spec.input ? FED_MIN : CAPACITY_MIN;
-	const uint64_t ahead = c->spec.input    ? FED_AHEAD
-			       : c->spec.worker ? 2 * PCORE_SCHED_AHEAD_MAX
-			       : c->spec.kind	? KINDS_AHEAD
-						: AHEAD;
+	const uint64_t ahead = c->spec.input ? FED_AHEAD : c->spec.kind ? KINDS_AHEAD : AHEAD;
 	uint64_t capacity = 0;
 	unsigned up = 0;
 
@@ -339,7 +339,7 @@ void cluster_count_nodes(struct cluster *c)
 		if (!l->joined)
 			continue;
 		up++;
-		capacity += 2 * l->node.cpus + ahead;
+		capacity += 2 * l->node.cpus + (c->spec.worker ? 2 * l->ahead : ahead);
 	}
 	c->n_links_up = up;
 	c->capacity = capacity > least ? capacity : least;
@@ -354,6 +354,31 @@ void cluster_count_nodes(struct cluster *c)
 	if (c->ex.pool)
 		pcore_pool_kick(c->ex.pool);
 	cluster_pump_soon(c);
+}
+
+static void watch_hunger(struct cluster *c)
+{
+	if (c->spec.worker && !pcore_op_live(&c->hungry))
+		(void)pcore_op_timer(c->host.loop, &c->hungry, PCORE_CLOCK_MONOTONIC, pcore_ns_add(pcore_loop_now(c->host.loop), HUNGRY_NS));
+}
+
+static void look_for_hungry(struct pcore_op *op, int res)
+{
+	struct cluster *c = container_of(op, struct cluster, hungry);
+
+	if (res != -ETIME || c->host.closing || c->under_way == 0)
+		return; /* the next item has it watched again */
+	PCORE_LIST_FOREACH_SAFE(node, &c->links) {
+		struct link *l = container_of(node, struct link, link);
+
+		l->hungry = l->jobs == l->jobs_seen ? l->hungry + 1 : 0;
+		l->jobs_seen = l->jobs;
+		if (l->hungry < HUNGRY)
+			continue;
+		l->hungry = 0;
+		link_ahead_more(l);
+	}
+	watch_hunger(c);
 }
 
 /* ---- what the pool wants ---- */
@@ -444,6 +469,7 @@ static int cluster_start(struct pcore_executor *ex, struct pcore_job *job, struc
 		return pcore_err_set(err, r, PCORE_STEP_CLONE, "");
 	}
 	job->run = run;
+	watch_hunger(c);
 	return 0;
 }
 
@@ -542,6 +568,7 @@ static void cluster_close(struct pcore_executor *ex, enum pcore_pool_stop how)
 	PCORE_LIST_FOREACH_SAFE(node, &c->links)
 		cluster_close_link(container_of(node, struct link, link), how == PCORE_POOL_KILL);
 	pcore_op_cancel(c->host.loop, &c->tick);
+	pcore_op_cancel(c->host.loop, &c->hungry);
 }
 
 /* Until all connections have ended. */
@@ -575,6 +602,7 @@ static void cluster_free(struct pcore_executor *ex)
 	struct pcore_list *node;
 
 	assert(c->under_way == 0 && !pcore_op_live(&c->pump) && !pcore_op_live(&c->tick));
+	assert(!pcore_op_live(&c->hungry));
 
 	while ((node = pcore_list_pop(&c->links))) {
 		struct link *l = container_of(node, struct link, link);
@@ -624,6 +652,7 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	c->spec = *spec;
 	c->tick.done = tick;
 	c->pump.done = pump;
+	c->hungry.done = look_for_hungry;
 	c->alone_since = pcore_now_ns();
 	pcore_list_init(&c->links);
 	pcore_list_init(&c->runs);

@@ -59,7 +59,7 @@ struct cluster {
 	struct pcore_map by_id;
 	struct pcore_buf env, template; /* bodies, for each node */
 	bool described;
-	struct pcore_op tick, pump;
+	struct pcore_op tick, pump, hungry;
 	unsigned under_way, running, n_links_up;
 	uint64_t capacity; /* jobs that may be under way */
 	bool *slots;	   /* taken ones */

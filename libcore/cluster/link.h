@@ -72,7 +72,7 @@ struct link_host {
 	struct pcore_sched *sched;
 	bool closing; /* nothing is connected to again */
 	bool stays;   /* it is started again as the same, and has its jobs then */
-	uint32_t ahead_max; /* jobs that a node is sent ahead, if not as it says; and within which time they end */
+	uint32_t ahead_max; /* jobs that a node may be sent ahead, if not as it says; and within which time they end */
 	int64_t ahead_ns;
 };
 
@@ -93,6 +93,7 @@ struct link {
 	char *node_body;	/* what it said of itself */
 	struct pcore_wire_node node;
 	uint32_t cpus;	  /* that the scheduler counts on */
+	uint32_t ahead;	  /* jobs that it is sent ahead */
 	const char *name; /* NULL: not known yet; the host's */
 	uint64_t handle;	/* the scheduler's */
 	struct pcore_buf claims; /* of struct pcore_sched_claim */
@@ -101,7 +102,9 @@ struct link {
 	struct pcore_buf range;	/* a part of a file that is to be sent */
 	struct pcore_list workers; /* that have written to standard error */
 	struct pcore_list to_feed; /* jobs with input that were just assigned, or adopted */
-	uint64_t jobs;
+	uint64_t jobs;	    /* that have ended there */
+	uint64_t jobs_seen; /* the host's: of these, */
+	unsigned hungry;    /* and how often it was seen that there was none more */
 	int64_t job_ns;
 	/* The host's: what the node has been sent, false and 0 when it joins. */
 	bool prepared;
@@ -136,6 +139,9 @@ struct link_job {
 	bool ended;	 /* done is filled in; all of the output may not be here yet */
 	struct pcore_wire_done done; /* without step and subject */
 };
+
+/* It is sent more ahead from now on, if it may. */
+void link_ahead_more(struct link *l);
 
 /* Its attempt is no more; before its end, and for a new one, zeroed. */
 void link_job_forget(struct link_job *j);

@@ -377,3 +377,16 @@ int pcore_sched_node_rtt(struct pcore_sched *s, uint64_t node, int64_t rtt_ns)
 	n->rtt_ns = rtt_ns;
 	return 0;
 }
+
+int pcore_sched_node_ahead(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint32_t ahead_max)
+{
+	struct node *n = sched_node_find(s, node);
+
+	if (!n)
+		return -ESTALE;
+	s->now_ns = now_ns;
+	n->ahead_max = ahead_max;
+	sched_freed(s, n);
+	sched_settle(s);
+	return 0;
+}

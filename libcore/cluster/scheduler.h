@@ -232,6 +232,8 @@ enum pcore_sched_drain {
 int pcore_sched_node_drain(struct pcore_sched *s, int64_t now_ns, uint64_t node, enum pcore_sched_drain drain);
 int pcore_sched_node_cpus(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint32_t cpus); /* what runs goes on */
 int pcore_sched_node_rtt(struct pcore_sched *s, uint64_t node, int64_t rtt_ns);
+/* Another ahead_max than it came with. What is ahead already stays. */
+int pcore_sched_node_ahead(struct pcore_sched *s, int64_t now_ns, uint64_t node, uint32_t ahead_max);
 
 /* ---- what nodes say: 1 when it was taken, 0 for another attempt than the current, -ESTALE, -ENOMEM ---- */
 

@@ -919,6 +919,11 @@ size_t pcore_net_queued(const struct pcore_net_conn *c)
 	return queued(c);
 }
 
+int64_t pcore_net_rtt_ns(const struct pcore_net_conn *c)
+{
+	return net_socket_rtt_ns(c->fd);
+}
+
 static int after_send(struct pcore_net_conn *c, int r)
 {
 	if (r < 0 || queued(c) <= c->net->limits.out_high)

@@ -243,6 +243,9 @@ void pcore_net_send_drop(struct pcore_net_conn *c);
 /* Bytes queued and not yet taken by the kernel. */
 size_t pcore_net_queued(const struct pcore_net_conn *c);
 
+/* How long a round trip takes, as far as the kernel knows; 0 where it does not, and within this machine without TCP. */
+int64_t pcore_net_rtt_ns(const struct pcore_net_conn *c);
+
 /* Leave what comes in the socket, and go on. A pause from within frame() holds for the next frame already. */
 void pcore_net_pause(struct pcore_net_conn *c);
 void pcore_net_resume(struct pcore_net_conn *c);

@@ -93,6 +93,7 @@ void net_socket_unlink(const struct pcore_net_addr *addr, int dfd);
 int net_socket_new(const struct pcore_net_addr *addr, int *ret_fd, int *ret_dfd, struct sockaddr_storage *ret_to,
 	socklen_t *ret_len, struct pcore_net_error *err);
 void net_socket_options(int fd, const struct pcore_net_limits *limits);
+int64_t net_socket_rtt_ns(int fd); /* 0: not known */
 
 /* Is the other end of a Unix socket our own user or root (or are we root, and it serves)? */
 int net_socket_is_ours(int fd, bool we_serve, struct pcore_net_error *err);

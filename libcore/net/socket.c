@@ -178,6 +178,14 @@ void net_socket_options(int fd, const struct pcore_net_limits *limits)
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, stall_ms < INT_MAX ? (int)stall_ms : 0);
 }
 
+int64_t net_socket_rtt_ns(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? 0 : info.tcpi_rtt * INT64_C(1000);
+}
+
 int net_socket_is_ours(int fd, bool we_serve, struct pcore_net_error *err)
 {
 	struct ucred peer;

@@ -49,6 +49,11 @@ teardown() {
 	[ "$output" = $'A\nB\nC' ]
 }
 
+@test "workers that write in blocks are sent as many items as they need for one" {
+	seq 5000 | timeout 60 psubmit map --local=2 --worker tr 0-9 a-j >out
+	seq 5000 | tr 0-9 a-j | cmp - out
+}
+
 @test "a worker that dies with an item fails it alone, or has it tried again by another one" {
 	run -1 --separate-stderr psubmit map -j1 --worker ./worker ::: 1 die 2 3
 	[ "$output" = $'got 1\ngot 2\ngot 3' ]

@@ -830,6 +830,23 @@ static void long_jobs_are_not_sent_ahead(void **state)
 	pcore_sched_free(b.s);
 }
 
+static void more_is_sent_ahead_when_a_node_may_have_more(void **state)
+{
+	struct bed b;
+	uint64_t node = open_ahead(&b, 100);
+
+	(void)state;
+	assert_int_equal(pcore_sched_node_rtt(b.s, node, 40 * NS_PER_MS), 0);
+	done_after(&b, node, 2, 1, true, NS_PER_MS);
+	assert_int_equal(pcore_sched_counts(b.s).ahead, 64);
+	assert_int_equal(pcore_sched_node_ahead(b.s, 1, node, 70), 0);
+	assert_int_equal(pcore_sched_counts(b.s).ahead, 70);
+	assert_int_equal(pcore_sched_node_ahead(b.s, 1, node, 60), 0);
+	assert_int_equal(pcore_sched_counts(b.s).ahead, 70);
+	assert_int_equal(pcore_sched_node_ahead(b.s, 1, node + 1, 60), -ESTALE);
+	pcore_sched_free(b.s);
+}
+
 static void what_is_ahead_is_taken_back_for_an_idle_node(void **state)
 {
 	struct bed b;
@@ -1349,6 +1366,7 @@ int main(void)
 		TEST(a_draining_node_ends_what_it_has_and_an_evicted_one_hands_it_on),
 		TEST(more_cpus_take_more_and_fewer_end_nothing),
 		TEST(short_jobs_are_sent_ahead_and_promoted_in_their_order),
+		TEST(more_is_sent_ahead_when_a_node_may_have_more),
 		TEST(long_jobs_are_not_sent_ahead),
 		TEST(what_is_ahead_is_taken_back_for_an_idle_node),
 		TEST(what_is_ahead_makes_way_for_the_urgent),
