@@ -100,6 +100,10 @@ static bool parse_amount(char *text, struct pcore_node_resource *r)
 	text[len - 1] = '\0';
 	for (word = strtok_r(text + 1, ",", &save); word; word = strtok_r(NULL, ",", &save))
 		ids[r->n++] = word;
+	if (r->n == 0) {
+		free(ids);
+		return false;
+	}
 	r->ids = ids;
 	return true;
 }
