@@ -24,7 +24,7 @@ nodes_teardown() {
 	for pid in "${others[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
 	for pid in "${nodes[@]}"; do kill -CONT "$pid" 2>/dev/null || true; kill "$pid" 2>/dev/null || true; done
 	for pid in "${nodes[@]}"; do
-		wait_for 5 gone "$pid" || { echo "node $pid does not end"; kill -KILL "$pid"; }
+		wait_for 10 gone "$pid" || { echo "node $pid does not end"; kill -KILL "$pid"; }
 	done
 	common_teardown
 }

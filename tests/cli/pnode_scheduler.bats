@@ -24,7 +24,7 @@ teardown() {
 	local pid
 	for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
 	for pid in "${running[@]}"; do
-		wait_for 5 gone "$pid" || { echo "process $pid does not end"; kill -KILL "$pid"; }
+		wait_for 10 gone "$pid" || { echo "process $pid does not end"; kill -KILL "$pid"; }
 	done
 	common_teardown
 }

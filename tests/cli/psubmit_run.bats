@@ -73,6 +73,7 @@ end() { touch "${@/#/$TMPDIR/end.}"; }
 	serve n --cpus 1
 	begin 1 1 2 3
 	kill -HUP "$client"
+	wait_for 10 none_pending "$client"
 	wait_for 10 is n .queued 0
 	end 1 2 3
 	ends 129 "$client"
@@ -177,11 +178,11 @@ peer() {
 @test "a server of another kind, or one that says nothing, is told in one line and gets no jobs" {
 	pnode keygen
 	peer tcp 'HTTP/1.0 400 Bad Request\r\n\r\n'
-	run -125 psubmit map --nodes "$peer" --wait-nodes 0.5 echo ::: a
+	run -125 psubmit map --nodes "$peer" --wait-nodes 2 echo ::: a
 	[ "${lines[0]}" = "psubmit: cannot reach the node '$peer': the peer speaks HTTP; trying again" ]
 	[ "${#lines[@]}" = 2 ]
 	peer tcp '\377\376garbage\000\001\002'
-	run -125 psubmit map --nodes "$peer" --wait-nodes 0.5 echo ::: a
+	run -125 psubmit map --nodes "$peer" --wait-nodes 2 echo ::: a
 	[[ "${lines[0]}" == "psubmit: cannot reach the node '$peer': no TLS handshake: "*"; trying again" ]]
 	[ "${#lines[@]}" = 2 ]
 	peer tcp ''

@@ -11,6 +11,7 @@ teardown() { shared_teardown; }
 # until_go: a command that says that it has begun, and ends when $marks/go is there.
 until_go() { echo "echo \$\$ >$marks/pid; mv $marks/pid $marks/began; until [ -e $marks/go ]; do sleep 0.02; done"; }
 
+logged() { [ "$(psubmit logs 1)" = "$1" ]; }
 state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; } # state_of ID STATE
 
 @test "bad options and words of psubmit's verbs are named" {
@@ -172,8 +173,7 @@ state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; }
 	psubmit async sh -c "echo one; $(until_go); echo two; exit 5" >id
 	wait_for 10 exists "$marks/began"
 	wait_for 10 state_of 1 running
-	run -0 psubmit logs 1
-	[ "$output" = one ]
+	wait_for 10 logged one
 	run -0 psubmit status 1.1
 	[[ "${lines[1]}" =~ ^\ +1\.1\ running\ .*\ n1$ ]]
 	run -75 psubmit forget 1
@@ -209,6 +209,7 @@ state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; }
 	[[ "$output" == "1: queued"*"there is no node at all"* ]]
 	node n1 --cpus 2 --label disk=ssd
 	wait_for 10 exists "$marks/began"
+	wait_for 10 state_of 1 running
 	psubmit async --after 1 echo after # 2
 	psubmit async --label disk=hdd true # 3
 	psubmit async --node n9 true # 4

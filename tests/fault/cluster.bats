@@ -72,11 +72,13 @@ has_noticed() { grep -q . "node$1.log"; }
 # survives_partition WAY: a partition that both sides notice, and that ends in time: nothing is lost, nothing comes twice.
 survives_partition() {
 	serve 1 --cpus 2 --grace 60s
-	ip netns exec "$ns-0" psubmit map --nodes 10.77.1.2:7601 sh -c 'echo $0; sleep 0.5; echo $0' ::: 1 2 3 4 5 6 >out 2>err 3>&- &
+	ip netns exec "$ns-0" psubmit map --nodes 10.77.1.2:7601 sh -c 'echo $1; until [ $1 = 1 ] || [ -e "$0/go" ]; do sleep 0.05; done; echo $1' \
+		"$TMPDIR" ::: 1 2 3 4 5 6 >out 2>err 3>&- &
 	pids+=($!)
 	wait_for 10 nonempty out
 	drop 1 "$1"
 	wait_for 20 has_noticed 1
+	touch "$TMPDIR/go" # what runs ends while nobody can be told
 	undrop 1
 	ends 0 "${pids[1]}"
 	[ "$(sort out | tr '\n' ' ')" = "1 1 2 2 3 3 4 4 5 5 6 6 " ]
