@@ -62,7 +62,7 @@ make_full() {
 }
 
 @test "the log tells how a job ended" {
-	run -1 ppool map --log log --timeout 0.3 sh -c ::: 'exit 7' 'kill -KILL $$' 'exec sleep 77' 'trap "exit 0" TERM; sleep 77 & wait'
+	run -1 ppool map --log log --timeout 1.5 sh -c ::: 'exit 7' 'kill -KILL $$' 'exec sleep 77' 'trap "exit 0" TERM; sleep 77 & wait'
 	[ "$(fields 1,7,8 log | xargs -n3)" = $'1 7 0\n2 0 9\n3 -1 15\n4 -1 15' ]
 	run -1 ppool map --log log {} ::: ./nothing true
 	[ "$(fields 1,7,8 log | xargs -n3)" = $'1 127 0\n2 0 0' ]
@@ -204,9 +204,9 @@ make_full() {
 }
 
 @test "killed and timed out jobs are failed ones" {
-	run -1 ppool map --log log --timeout 0.3 sh -c '[ -e ok ] || $0' ::: 'kill -KILL $$' 'exec sleep 77' :
+	run -1 ppool map --log log --timeout 1.5 sh -c '[ -e ok ] || $0' ::: 'kill -KILL $$' 'exec sleep 77' :
 	touch ok
-	run -0 ppool map --log log --timeout 0.3 --resume-failed sh -c '[ -e ok ] || $0' ::: 'kill -KILL $$' 'exec sleep 77' :
+	run -0 ppool map --log log --timeout 1.5 --resume-failed sh -c '[ -e ok ] || $0' ::: 'kill -KILL $$' 'exec sleep 77' :
 	[ "$(fields 1 log | xargs)" = "1 1 2 2 3" ]
 }
 
@@ -383,7 +383,7 @@ make_full() {
 }
 
 @test "a result's status is that of a shell, and its output that of the last try" {
-	run -1 ppool map --timeout 0.3 --results d sh -c ::: 'kill -KILL $$' 'exec sleep 77' 'exit 9'
+	run -1 ppool map --timeout 1.5 --results d sh -c ::: 'kill -KILL $$' 'exec sleep 77' 'exit 9'
 	[ "$(cat d/?/status | xargs)" = "137 124 9" ]
 	run -1 ppool map --results d {} ::: ./nothing
 	[ "$(cat d/1/status)" = 127 ]

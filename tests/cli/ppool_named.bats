@@ -213,14 +213,14 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 }
 
 @test "a second signal to apply does not wait for the job" {
-	ppool open --kill-after 1 p
+	ppool open --kill-after 3 p
 	ppool apply p sh -c 'trap "" TERM; echo $$ >pid; while :; do sleep 0.02; done' 3>&- &
 	wait_for 5 nonempty pid
 	kill -TERM $!
 	run -124 timeout 0.2 tail --pid=$! -f /dev/null
 	kill -TERM $!
 	ends 143 $!
-	wait_for 5 gone "$(cat pid)"
+	wait_for 10 gone "$(cat pid)"
 }
 
 @test "a client that is killed in apply ends its job, queued or running, and disturbs nobody" {
@@ -266,12 +266,12 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 @test "--timeout and --retry hold for one job, and those of open for all" {
 	ppool open --timeout 0.2 --retry 1 --retry-delay 0.01 p
 	run -124 ppool apply p sleep 77
-	run -3 ppool apply p sh -c 'echo $PCORE_ATTEMPT; exit 3'
+	run -3 ppool apply --timeout 0 p sh -c 'echo $PCORE_ATTEMPT; exit 3'
 	[ "$output" = 2 ]
 	run -0 ppool apply --timeout 0 p sleep 0.5
-	run -3 ppool apply --retry 3 p sh -c 'echo $PCORE_ATTEMPT; exit 3'
+	run -3 ppool apply --timeout 0 --retry 3 p sh -c 'echo $PCORE_ATTEMPT; exit 3'
 	[ "$output" = 4 ]
-	id=$(ppool async --retry 0 p sh -c 'echo $PCORE_ATTEMPT; exit 3')
+	id=$(ppool async --timeout 0 --retry 0 p sh -c 'echo $PCORE_ATTEMPT; exit 3')
 	run -3 ppool get p "$id"
 	[ "$output" = 1 ]
 	id=$(ppool async --timeout 0.1 --retry 0 p sleep 77)
@@ -340,9 +340,10 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 	ppool open -j2 p
 	ppool async p sh -c "$(until_file go); echo late"
 	ppool async p echo early
+	wait_for 5 has_state p 2 "done"
 	t=$(now_ms)
 	run -124 --separate-stderr ppool get --timeout 0.2 p 2 1
-	took "$t" 150 2000
+	took "$t" 150 20000
 	[ "$output" = early ]
 	[ "$stderr" = "ppool: job 1 is not ready" ]
 	touch go
@@ -353,16 +354,25 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 @test "get --timeout takes a job whose own time was up for what it is" {
 	ppool open --timeout 0.1 p
 	ppool async p sleep 77
-	ppool async p sh -c 'echo two'
+	ppool async --timeout 0 p sh -c 'echo two'
 	run -0 ppool wait p
 	run -124 --separate-stderr ppool get --timeout 60 --keep-result p 1 2
 	[ "$output" = two ]
 	[ -z "$stderr" ]
 }
 
+# Does each of our background commands sleep with a socket?
+all_hang() {
+	local pid
+	for pid in $(jobs -p); do
+		{ state_is "$pid" S && [ -n "$(find "/proc/$pid/fd" -lname 'socket:*')" ]; } || return 1
+	done
+}
+
 @test "a pool that is short of descriptors takes clients again when it has some" {
 	bash -c 'ulimit -n 40; exec ppool open -j1 p'
 	for _ in {1..40}; do poolwire -w rt/pools/p/socket 0000 3>&- & done
+	wait_for 10 all_hang
 	run -124 timeout 0.5 ppool apply p true
 	mapfile -t hanging < <(jobs -p)
 	kill "${hanging[@]}"
@@ -895,17 +905,17 @@ has_clients() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" -eq $(($2 + 
 }
 
 @test "--idle-timeout ends a pool that nobody uses" {
-	ppool open --idle-timeout 1 p
+	ppool open --idle-timeout 2 p
 	pid=$(server p)
-	ppool async p sleep 1.5
+	ppool async p sleep 2.5
 	run -0 ppool wait p
-	wait_for 5 gone "$pid"
+	wait_for 10 gone "$pid"
 	[ ! -e rt/pools/p ]
-	ppool open --idle-timeout 1 q
+	ppool open --idle-timeout 2 q
 	pid=$(server q)
 	ppool async q true
 	ppool close q
-	wait_for 5 gone "$pid"
+	wait_for 10 gone "$pid"
 	run -0 ppool join q
 }
 

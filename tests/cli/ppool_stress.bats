@@ -261,7 +261,7 @@ few_fds() {
 }
 
 @test "a time-out is -1 and its signal in the log, also when the job is stopped or does not listen" {
-	run -1 ppool map -j4 --timeout 0.4 --kill-after 0.2 --log log sh -c ::: 'sleep 30' 'kill -STOP $$' 'trap "" TERM; sleep 30; sleep 30' 'exit 0'
+	run -1 ppool map -j4 --timeout 1.5 --kill-after 0.2 --log log sh -c ::: 'sleep 30' 'kill -STOP $$' 'trap "" TERM; sleep 30; sleep 30' 'exit 0'
 	[ "$(tail -n +2 log | sort -n | cut -f 1,7,8 | xargs)" = "1 -1 15 2 -1 15 3 -1 9 4 0 0" ]
 }
 

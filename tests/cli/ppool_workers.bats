@@ -298,9 +298,9 @@ for line in sys.stdin: print(int(line) * 2)' ::: 1 2 3
 
 @test "--answer-timeout and --timeout end a worker that hangs, and fail its item" {
 	for option in --answer-timeout --timeout; do
-		run -1 --separate-stderr worker '1\nhang\n2\n' -j1 $option 0.3
+		run -1 --separate-stderr worker '1\nhang\n2\n' -j1 $option 1.5
 		[ "$output" = $'got 1\ngot 2' ]
-		[[ "$stderr" == *"has not answered item 2 within 300ms; ending it" ]]
+		[[ "$stderr" == *"has not answered item 2 within 1.5s; ending it" ]]
 	done
 	run -124 worker '1\nhang\n2\n' -j1 --timeout 0.3 --halt now,fail=1
 }

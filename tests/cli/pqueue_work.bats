@@ -330,7 +330,7 @@ make_busy() {
 @test "the item of a worker that is stopped goes to others when its lease ends" {
 	make_busy
 	pqueue put q a
-	started pid pqueue work --lease 0.5 q ./busy a 2>err
+	started pid pqueue work --lease 1.5 q ./busy a 2>err
 	wait_for 10 exists runs.a
 	kill -STOP "$pid"
 	[ "$(pqueue get --timeout 20 q)" = a ]

@@ -516,37 +516,34 @@ field() { tail -n 1 "$1" | jq -c "$2"; }
 @test "--timeout ends the command and exits 124" {
 	from=$(now_ms)
 	run -124 prun --timeout 0.5 --report r sleep 9
-	took "$from" 500 1500
+	took "$from" 500 8000
 	[ "$(field r '[.timed_out, .signal, .killed_by]')" = '[true,"SIGTERM","timeout"]' ]
 }
 
 @test "what the command wrote before the time-out is delivered" {
-	run -124 prun --timeout 0.3 sh -c 'echo before; exec sleep 9'
-	[ "$output" = before ]
+	in_time before prun --timeout LIMIT sh -c 'echo before; exec sleep 77'
 }
 
 @test "--timeout does not touch a command that is quicker" {
 	from=$(now_ms)
-	run -6 prun --timeout 5 sh -c 'exit 6'
-	took "$from" 0 2000
+	run -6 prun --timeout 20 sh -c 'exit 6'
+	took "$from" 0 15000
 }
 
 @test "--kill-after kills a command that ignores the signal" {
-	from=$(now_ms)
-	run -124 prun --timeout 0.2 --kill-after 0.2 --report r sh -c 'trap "" TERM; sleep 9 & wait; sleep 9'
-	took "$from" 400 2000
+	in_time ready prun --timeout LIMIT --kill-after 0.2 --report r sh -c 'trap "" TERM; echo ready; sleep 77 & wait; sleep 77'
+	[ "$(field r ".wall_s >= $limit + 0.2 and .wall_s < $limit + 1.9")" = true ]
 	[ "$(field r '[.timed_out, .signal]')" = '[true,"SIGKILL"]' ]
 }
 
 @test "--kill-after 0 kills at once" {
 	from=$(now_ms)
 	run -124 prun --timeout 0.2 --kill-after 0 env --ignore-signal=TERM sleep 9
-	took "$from" 200 1500
+	took "$from" 200 2150
 }
 
 @test "--kill-after inf never kills" {
-	run -124 prun --timeout 0.1 --kill-after inf --report r perl -e '$SIG{TERM} = sub { print "asked"; exit 3 }; sleep 1 for 1 .. 10'
-	[ "$output" = asked ]
+	in_time asked prun --timeout LIMIT --kill-after inf --report r perl -e '$SIG{TERM} = sub { print "asked"; exit 3 }; sleep 1 for 1 .. 20'
 	[ "$(field r '[.timed_out, .exit]')" = '[true,3]' ]
 }
 
@@ -561,8 +558,8 @@ field() { tail -n 1 "$1" | jq -c "$2"; }
 
 @test "--timeout ends a command that is stopped" {
 	from=$(now_ms)
-	run -124 prun --timeout 0.3 sh -c 'kill -STOP $$; sleep 9'
-	took "$from" 300 1800
+	run -124 prun --timeout 0.3 --kill-after 60 sh -c 'kill -STOP $$; sleep 77'
+	took "$from" 300 20000
 }
 
 @test "--timeout 0 and inf mean no limit, a long one is accepted" {
@@ -597,7 +594,7 @@ field() { tail -n 1 "$1" | jq -c "$2"; }
 
 @test "--retry counts a signal and a time-out as failures" {
 	run -0 prun --retry 1 --retry-delay 0 sh -c 'mkdir d || exit 0; kill -KILL $$'
-	run -0 prun --retry 1 --retry-delay 0 --timeout 0.2 --report r sh -c 'mkdir e || exit 0; exec sleep 9'
+	run -0 prun --retry 1 --retry-delay 0 --timeout 1 --report r sh -c 'mkdir e || exit 0; exec sleep 77'
 	[ "$(field r '[.attempts[].timed_out]')" = '[true,false]' ]
 	[ "$(field r '[.timed_out, .exit]')" = '[false,0]' ]
 }
@@ -606,13 +603,13 @@ field() { tail -n 1 "$1" | jq -c "$2"; }
 	from=$(now_ms)
 	run -127 prun --retry 5 no-such-command
 	[ "${#lines[@]}" = 1 ]
-	took "$from" 0 900
+	took "$from" 0 4000
 }
 
 @test "--retry-delay waits between two tries" {
 	from=$(now_ms)
 	run -1 prun --retry 2 --retry-delay 0.2 false
-	took "$from" 400 1500
+	took "$from" 400 8000
 }
 
 @test "every try gets the data of --stdin-data and --stdin" {
@@ -639,9 +636,14 @@ field() { tail -n 1 "$1" | jq -c "$2"; }
 # ---- the process tree
 
 tree_dies_at_timeout() {
-	run -124 "$@" --timeout 1 --kill-after 0.2 --report r family f
-	[ "$(wc -l <f)" = 3 ]
-	leaves_nothing
+	local limit
+	for limit in 1 4 15; do # on a busy machine the family may not be complete so soon
+		rm -f f
+		run -124 "$@" --timeout "$limit" --kill-after 0.2 --report r family f
+		leaves_nothing
+		[ "$(wc -l <f)" != 3 ] || return 0
+	done
+	return 1
 }
 
 tree_dies_with_prun() {
@@ -700,7 +702,7 @@ tree_dies_with_prun() {
 	make_family
 	from=$(now_ms)
 	run -0 prun --report r family f 0
-	took "$from" 100 3500
+	took "$from" 100 20000
 	leaves_nothing
 	[ "$(field r .survivors)" -ge 3 ]
 }
@@ -716,7 +718,7 @@ tree_dies_with_prun() {
 	from=$(now_ms)
 	run -0 sh -c 'prun sh -c "sleep 77 & echo hi" | cat'
 	[ "$output" = hi ]
-	took "$from" 0 3000
+	took "$from" 0 20000
 }
 
 @test "a stray that ignores TERM is killed after --kill-after" {
@@ -728,7 +730,7 @@ tree_dies_with_prun() {
 	from=$(now_ms)
 	run -0 prun --linger 20 sh -c '(sleep 0.4; echo late >f) & exit 0'
 	[ "$(cat f)" = late ]
-	took "$from" 400 5000
+	took "$from" 400 15000
 }
 
 @test "--linger refuses what is no duration" {
@@ -740,7 +742,7 @@ tree_dies_with_prun() {
 		[ "$as" = root ] || user_setup
 		from=$(now_ms)
 		run -0 "${as_user[@]}" prun --leave --report r sh -c 'sleep 77 >/dev/null 2>&1 & echo $! >pid'
-		took "$from" 0 2000
+		took "$from" 0 20000
 		kill -0 "$(cat pid)"
 		kill -KILL "$(cat pid)"
 		rm -f pid
@@ -888,7 +890,7 @@ make_catcher() {
 	make_catcher
 	for s in TERM INT; do
 		rm -f ready end f
-		env --default-signal=INT,QUIT prun --report r ./catcher 3>&- &
+		env --default-signal=INT,QUIT prun --kill-after 60 --report r ./catcher 3>&- &
 		wait_for 5 exists ready
 		kill "-$s" $!
 		wait_for 5 nonempty f
@@ -896,7 +898,7 @@ make_catcher() {
 		from=$(now_ms)
 		status=0
 		wait $! || status=$?
-		took "$from" 0 1500
+		took "$from" 0 20000
 		[ "$status" = $((128 + $(kill -l $s))) ]
 		[ "$(field r .signal)" = '"SIGKILL"' ]
 		[ "$(field r .killed_by)" = '"cancel"' ]

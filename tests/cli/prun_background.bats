@@ -166,7 +166,7 @@ until_end='while [ ! -e end ]; do sleep 0.02; done'
 	run -0 prun --detach=a sh -c "$until_end; exit 3"
 	from=$(now_ms)
 	run -124 --separate-stderr prun --join --timeout 0.3 a
-	took "$from" 300 1500
+	took "$from" 300 20000
 	[ -z "$output" ]
 	[ "$stderr" = "prun: 'a' still runs" ]
 	has_state a running
@@ -325,7 +325,7 @@ until_end='while [ ! -e end ]; do sleep 0.02; done'
 @test "--ready-timeout ends what is not ready and exits 124" {
 	from=$(now_ms)
 	run -124 --separate-stderr prun --detach=a --notify-ready line:up --ready-timeout 0.3 sleep 77
-	took "$from" 300 1500
+	took "$from" 300 20000
 	[ -z "$output" ]
 	[ "$stderr" = "prun: 'sleep' is not ready in time" ]
 	run -124 prun --join a

@@ -51,15 +51,14 @@ excludes() {
 }
 
 @test "--capture of a command that time ends prints what there was" {
-	run -124 prun --capture --timeout 0.3 sh -c 'echo before; exec sleep 9'
-	[ "$output" = before ]
+	in_time before prun --capture --timeout LIMIT sh -c 'echo before; exec sleep 77'
 }
 
 @test "--capture does not wait for a stray that holds the pipe" {
 	from=$(now_ms)
 	run -0 prun --capture --linger 0.1 sh -c 'sleep 77 & echo hi'
 	[ "$output" = hi ]
-	took "$from" 0 3000
+	took "$from" 0 20000
 }
 
 @test "--capture prints the output of the last attempt only" {
@@ -157,7 +156,7 @@ excludes() {
 @test "--timestamps tells when a line came, not when it was printed" {
 	run -0 prun --timestamps --capture sh -c 'echo a; sleep 0.3; echo b'
 	a=$(date -d "${lines[0]%%$'\t'*}" +%s%3N) b=$(date -d "${lines[1]%%$'\t'*}" +%s%3N)
-	((b - a >= 290 && b - a < 1500))
+	((b - a >= 290))
 }
 
 # ---- descriptors
@@ -290,7 +289,7 @@ excludes() {
 @test "--backoff multiplies the delay" {
 	from=$(now_ms)
 	run -1 prun --retry 3 --retry-delay 0.1 --backoff 2 --report r false
-	took "$from" 700 2200
+	took "$from" 700 10000
 	starts=$(field r '[.attempts[].start | sub("\\.(?<f>[0-9]+)Z"; "Z") | fromdate] | length')
 	[ "$starts" = 4 ]
 }

@@ -70,7 +70,7 @@ drew() { [ "$(od -An -t u8 "$1" | tr -d ' ')" -ge "$2" ]; }
 		from=$(now_ms)
 		# shellcheck disable=SC2086
 		run -75 prun $lock --wait 0.3 touch ran
-		took "$from" 300 1500
+		took "$from" 300 10000
 		[ ! -e ran ]
 		release
 	done
@@ -86,7 +86,7 @@ drew() { [ "$(od -An -t u8 "$1" | tr -d ' ')" -ge "$2" ]; }
 		release
 		from=$(now_ms)
 		ends 0 $!
-		took "$from" 0 1000
+		took "$from" 0 8000
 		rm second
 	done
 }

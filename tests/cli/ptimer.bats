@@ -458,7 +458,7 @@ make_await_line() {
 
 @test "a job that does not end is killed as a tree, and the next tick comes (72)" {
 	make_family
-	run -1 ptimer every 1.5 -n 2 --timeout 0.2 --kill-after 0.1 -- sh -c '[ $PCORE_SEQ = 1 ] || { echo next; exit 0; }; exec family started'
+	run -1 ptimer every 2 -n 2 --timeout 1 --kill-after 0.1 -- sh -c '[ $PCORE_SEQ = 1 ] || { echo next; exit 0; }; exec family started'
 	[ "$output" = next ]
 	leaves_nothing
 }
@@ -495,14 +495,14 @@ make_await_line() {
 }
 
 @test "a process that was stopped makes the latest tick, and says what was missed" {
-	ptimer every 0.2 -n 3 >out 2>err &
+	ptimer every 0.2 -n 6 >out 2>err &
 	wait_for 5 nonempty out
 	kill -STOP $!
 	wait_for 5 state_is $! T
 	sleep 1.5
 	kill -CONT $!
 	ends 0 $!
-	[ "$(wc -l <out)" = 3 ]
+	[ "$(wc -l <out)" = 6 ]
 	[[ $(<err) == 'ptimer: ticks due from '*' are missed' ]]
 	: >out
 	ptimer every 0.2 -n 8 --catchup all >out 2>err &
