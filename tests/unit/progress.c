@@ -179,10 +179,10 @@ static void json_comes_every_half_second_and_at_the_end(void **state)
 }
 
 /* What the line does on a terminal: drawn, cleared twice, drawn again, stopped. */
-static const char *on_terminal(void)
+static const char *on_terminal(unsigned short columns)
 {
 	static char text[2048];
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	struct winsize size = { .ws_row = 24, .ws_col = columns };
 	int master, slave, saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
 	size_t len = 0;
 	ssize_t n;
@@ -211,7 +211,7 @@ static void a_terminal_has_one_line_that_goes_away(void **state)
 
 	(void)state;
 	unsetenv("NO_COLOR");
-	text = on_terminal();
+	text = on_terminal(80);
 	assert_int_equal(strncmp(text, "\r\033[31m1/2 done, ", 15), 0);
 	assert_int_equal(count(text, "1/2 done"), 2);
 	assert_int_equal(count(text, "\033[0m\033[K"), 2);
@@ -226,10 +226,25 @@ static void no_colour_is_used_where_none_is_wanted(void **state)
 
 	(void)state;
 	setenv("NO_COLOR", "1", 1);
-	text = on_terminal();
+	text = on_terminal(80);
 	unsetenv("NO_COLOR");
 	assert_int_equal(strncmp(text, "\r1/2 done, ", 11), 0);
 	assert_null(strstr(text, "\033[31m"));
+}
+
+static void a_narrow_terminal_gets_what_fits_into_a_line(void **state)
+{
+	const char *text;
+
+	(void)state;
+	setenv("NO_COLOR", "1", 1);
+	text = on_terminal(20);
+	assert_int_equal(strncmp(text, "\r1/2 done, 0 running\033[K", 23), 0);
+	text = on_terminal(1);
+	assert_int_equal(strncmp(text, "\r\033[K", 4), 0);
+	text = on_terminal(0); /* nobody knows how wide it is */
+	assert_non_null(strstr(text, " left\033[K"));
+	unsetenv("NO_COLOR");
 }
 
 static void a_line_that_was_never_started_does_nothing(void **state)
@@ -256,6 +271,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(json_comes_every_half_second_and_at_the_end),
 	TEST(a_terminal_has_one_line_that_goes_away),
 	TEST(no_colour_is_used_where_none_is_wanted),
+	TEST(a_narrow_terminal_gets_what_fits_into_a_line),
 	TEST(a_line_that_was_never_started_does_nothing),
 };
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define IN_PLACE_INTERVAL_NS (200 * NS_PER_MS)
@@ -102,6 +103,15 @@ static void put(const char *text)
 		return; /* a progress line is not worth a message */
 }
 
+/* What is wider than the terminal would go on in a new line, each time. */
+static void cut_to_width(char *text)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && strlen(text) >= size.ws_col)
+		text[size.ws_col - 1] = '\0';
+}
+
 static void draw(struct cli_progress *p)
 {
 	struct cli_progress_state s = p->state(p->ctx);
@@ -110,6 +120,8 @@ static void draw(struct cli_progress *p)
 
 	p->drawn_ns = pcore_now_ns();
 	cli_progress_text(text, sizeof(text), &s, p->drawn_ns - p->started_ns, p->style);
+	if (p->in_place)
+		cut_to_width(text);
 	if (p->in_place)
 		(void)snprintf(line, sizeof(line), "\r%s%s%s\033[K", red ? "\033[31m" : "", text, red ? "\033[0m" : "");
 	else
