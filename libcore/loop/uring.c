@@ -159,8 +159,13 @@ static int submit(struct uring *u, struct pcore_op *op, bool poll)
 	return 0;
 }
 
+/* Before 6.4 the kernel waits for a pipe even when there is nothing to read or write; the call itself never does. */
 static int uring_start(struct pcore_loop *lp, struct pcore_op *op)
 {
+	if ((op->kind == PCORE_OP_READ || op->kind == PCORE_OP_WRITE) && op->arg.rw.len == 0) {
+		pcore_loop_complete(lp, op, pcore_loop_rw_plain(op, 0));
+		return 0;
+	}
 	return submit(uring_of(lp), op, false);
 }
 
