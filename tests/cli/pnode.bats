@@ -116,7 +116,7 @@ teardown() { nodes_teardown; }
 	run -125 timeout 60 pnode cpus
 	run -125 timeout 60 pnode cpus x n
 	run -125 timeout 60 pnode nonsense
-	[ "${lines[0]}" = "pnode: unknown verb 'nonsense'" ]
+	[ "${lines[0]}" = "pnode: unknown verb 'nonsense': must be one of serve, scheduler, status, stop, start, drain, cpus, check, keygen" ]
 	run -125 timeout 60 pnode
 	run -125 timeout 60 pnode status 'a/b'
 	[ "$(find rt -type s | wc -l)" = 0 ]

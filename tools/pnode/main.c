@@ -7,6 +7,7 @@
 
 #include "tools/cli/opts.h"
 #include "tools/cli/rundir.h"
+#include "tools/cli/verb.h"
 #include "tools/pnode/pnode.h"
 
 #define AT(member) offsetof(struct pnode_opts, member)
@@ -266,22 +267,11 @@ static const char *verb_at(size_t i, const char **ret_summary)
 	return verbs[i].name;
 }
 
-/* Without a verb: --help and --version. */
-static int parse_no_verb(int argc, char **argv)
-{
-	const struct cli_opt *tables[] = { NULL };
-	void *targets[] = { NULL };
-	struct cli_opts spec = {
-		.usage = "pnode VERB [options] ...",
-		.summary = "A node of a cluster. NODE is a name (of one on this machine) or an address.",
-		.tables = tables,
-		.targets = targets,
-		.verb = verb_at,
-	};
-	int operand = 0, r = cli_opts_parse(&spec, argc, argv, &operand);
-
-	return r == CLI_GO ? cli_usage("options come after the verb: pnode serve [options]") : r;
-}
+static const struct cli_opts help = {
+	.usage = "pnode VERB [options] ...",
+	.summary = "A node of a cluster. NODE is a name (of one on this machine) or an address.",
+	.verb = verb_at,
+};
 
 static int run(int argc, char **argv)
 {
@@ -293,12 +283,12 @@ static int run(int argc, char **argv)
 	if (argc < 2)
 		return cli_usage("no verb given: pnode serve");
 	if (argv[1][0] == '-')
-		return parse_no_verb(argc, argv);
+		return cli_verb_none(&help, argc, argv);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs) && !v; i++)
 		if (strcmp(verbs[i].name, argv[1]) == 0)
 			v = &verbs[i];
 	if (!v)
-		return cli_usage("unknown verb '%s'", argv[1]);
+		return cli_verb_unknown(verb_at, argv[1]);
 	argv[1] = argv[0];
 	argc--;
 	argv++;

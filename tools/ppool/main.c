@@ -2,9 +2,9 @@
 /*
  * ppool - a pool of jobs: options, then one call.
  */
-#include <stdio.h>
 #include <string.h>
 
+#include "tools/cli/verb.h"
 #include "tools/map/map.h"
 #include "tools/ppool/named.h"
 
@@ -48,11 +48,7 @@ static int map(int argc, char **argv)
 	return map_main(&face, argc, argv);
 }
 
-/* Each parses what follows it, argv[0] being the verb itself, and returns the status to leave with. */
-static const struct verb {
-	const char *name;
-	int (*run)(int argc, char **argv);
-} verbs[] = {
+static const struct cli_verb verbs[] = {
 	{ "map", map },
 	{ "starmap", map },
 	{ "call", call },
@@ -79,28 +75,18 @@ static const char *verb_at(size_t i, const char **ret_summary)
 	return i < ARRAY_SIZE(verbs) ? verbs[i].name : NULL;
 }
 
-static int unknown_verb(const char *word)
-{
-	char list[256] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(verbs) && len < sizeof(list); i++)
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", verbs[i].name);
-	return cli_usage("unknown verb '%s': must be %s%s", word, ARRAY_SIZE(verbs) > 1 ? "one of " : "", list);
-}
-
 static int run(int argc, char **argv)
 {
+	const struct cli_verb *v;
+
 	if (argc < 2)
 		return cli_usage("no verb given: ppool map COMMAND");
 	if (argv[1][0] == '-')
 		return map_help(&face, argc, argv); /* --help and --version work without a verb: they are map's */
 	if (strcmp(argv[1], "call-worker") == 0) /* what `call --processes' runs */
 		return call_worker(argc - 1, argv + 1);
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-	return unknown_verb(argv[1]);
+	v = cli_verb_find(verbs, ARRAY_SIZE(verbs), argv[1]);
+	return v ? v->run(argc - 1, argv + 1) : cli_verb_unknown(verb_at, argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 
 #include "tools/cli/items.h"
 #include "tools/cli/opts.h"
+#include "tools/cli/verb.h"
 #include "tools/pqueue/pqueue.h"
 
 #define AT(member) offsetof(struct pqueue_opts, member)
@@ -280,22 +281,11 @@ static const char *verb_at(size_t i, const char **ret_summary)
 	return verbs[i].name;
 }
 
-/* Without a verb: --help and --version. */
-static int parse_no_verb(int argc, char **argv)
-{
-	const struct cli_opt *tables[] = { NULL };
-	void *targets[] = { NULL };
-	struct cli_opts spec = {
-		.usage = "pqueue VERB [options] NAME ...",
-		.summary = "Queues between programs. NAME is a name in the runtime directory, or a path with a slash.",
-		.tables = tables,
-		.targets = targets,
-		.verb = verb_at,
-	};
-	int operand = 0, r = cli_opts_parse(&spec, argc, argv, &operand);
-
-	return r == CLI_GO ? cli_usage("options come after the verb: pqueue VERB [options] NAME") : r;
-}
+static const struct cli_opts help = {
+	.usage = "pqueue VERB [options] NAME ...",
+	.summary = "Queues between programs. NAME is a name in the runtime directory, or a path with a slash.",
+	.verb = verb_at,
+};
 
 static int run(int argc, char **argv)
 {
@@ -306,12 +296,12 @@ static int run(int argc, char **argv)
 	if (argc < 2)
 		return cli_usage("no verb given: pqueue put NAME, pqueue get NAME");
 	if (argv[1][0] == '-')
-		return parse_no_verb(argc, argv);
+		return cli_verb_none(&help, argc, argv);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs) && !v; i++)
 		if (strcmp(verbs[i].name, argv[1]) == 0)
 			v = &verbs[i];
 	if (!v)
-		return cli_usage("unknown verb '%s'", argv[1]);
+		return cli_verb_unknown(verb_at, argv[1]);
 	argv[1] = argv[0];
 	argc--;
 	argv++;

@@ -3,9 +3,9 @@
  * psubmit - map a command over many machines: ppool's map with another executor.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "tools/cli/verb.h"
 #include "tools/psubmit/verbs.h"
 
 static void cut_short(int sig, const struct pcore_pool_counts *done)
@@ -46,10 +46,7 @@ static int map(int argc, char **argv)
 	return map_main(&face, argc, argv);
 }
 
-static const struct verb {
-	const char *name;
-	int (*run)(int argc, char **argv);
-} verbs[] = {
+static const struct cli_verb verbs[] = {
 	{ "map", map },
 	{ "starmap", map },
 	{ "apply", psubmit_apply },
@@ -73,26 +70,16 @@ static const char *verb_at(size_t i, const char **ret_summary)
 	return i < ARRAY_SIZE(verbs) ? verbs[i].name : NULL;
 }
 
-static int unknown_verb(const char *word)
-{
-	char list[256] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(verbs) && len < sizeof(list); i++)
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", verbs[i].name);
-	return cli_usage("unknown verb '%s': must be one of %s", word, list);
-}
-
 static int run(int argc, char **argv)
 {
+	const struct cli_verb *v;
+
 	if (argc < 2)
 		return cli_usage("no verb given: psubmit map COMMAND");
 	if (argv[1][0] == '-')
 		return map_help(&face, argc, argv);
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-	return unknown_verb(argv[1]);
+	v = cli_verb_find(verbs, ARRAY_SIZE(verbs), argv[1]);
+	return v ? v->run(argc - 1, argv + 1) : cli_verb_unknown(verb_at, argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -2,8 +2,7 @@
 /*
  * ptimer - commands and lines at the right time: which verb it is, then one call.
  */
-#include <string.h>
-
+#include "tools/cli/verb.h"
 #include "tools/ptimer/ptimer.h"
 
 static const char *verb_at(size_t i, const char **ret_summary)
@@ -18,9 +17,7 @@ static const char *verb_at(size_t i, const char **ret_summary)
 /* Without a verb there is only --help and --version. */
 static int no_verb(int argc, char **argv)
 {
-	static const struct cli_opt *const tables[] = { NULL };
-	static void *const targets[] = { NULL };
-	const struct cli_opts spec = {
+	static const struct cli_opts help = {
 		.usage = "ptimer after DURATION [options] [-- COMMAND [ARG...]]\nptimer at TIME [options] [-- COMMAND [ARG...]]\n"
 			 "ptimer every DURATION [options] [-- COMMAND [ARG...]]\nptimer on CALENDAR [options] [-- COMMAND [ARG...]]\n"
 			 "ptimer cron EXPRESSION [options] [-- COMMAND [ARG...]]\nptimer sleep DURATION | until TIME [options]\n"
@@ -29,20 +26,14 @@ static int no_verb(int argc, char **argv)
 			 "ptimer list [--json] [NAME...]\nptimer cancel NAME[/TIMER]...\nptimer trigger NAME[/TIMER]\n"
 			 "ptimer enter NAME DELAY PRIORITY COMMAND [ARG...]\nptimer log [--follow] NAME",
 		.summary = "Run commands, or print lines, at the right time. `ptimer VERB --help' tells the options of a verb.",
-		.tables = tables,
-		.targets = targets,
 		.verb = verb_at,
 		.footer = "A command's output goes where ptimer's goes. The exit status of after and at is that of COMMAND; else it\n"
 			  "is 0, or 1 when a job failed; 125 when ptimer did, 126 or 127 when COMMAND cannot be run.\n",
 	};
-	int operand, r;
 
 	if (argc < 2)
 		return cli_usage("no verb given");
-	if (argv[1][0] != '-')
-		return cli_usage("unknown verb '%s': must be after, at, every, on, cron, sleep, next, run, check, import, list, cancel, trigger, enter or log", argv[1]);
-	r = cli_opts_parse(&spec, 2, argv, &operand);
-	return r != CLI_GO ? r : cli_usage("options come after the verb");
+	return argv[1][0] == '-' ? cli_verb_none(&help, argc, argv) : cli_verb_unknown(verb_at, argv[1]);
 }
 
 /* Ticks, or a preview of them. */
@@ -63,15 +54,12 @@ static int make_ticks(int argc, char **argv)
 
 static int run_verb(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} others[] = { { "run", ptimer_run_table }, { "check", ptimer_check }, { "import", ptimer_import }, { "list", ptimer_list }, { "cancel", ptimer_cancel },
+	static const struct cli_verb others[] = { { "run", ptimer_run_table }, { "check", ptimer_check }, { "import", ptimer_import }, { "list", ptimer_list }, { "cancel", ptimer_cancel },
 		{ "trigger", ptimer_trigger }, { "enter", ptimer_enter }, { "log", ptimer_log } };
+	const struct cli_verb *v = argc > 1 ? cli_verb_find(others, ARRAY_SIZE(others), argv[1]) : NULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		if (argc > 1 && strcmp(argv[1], others[i].name) == 0)
-			return others[i].run(argc - 1, argv + 1);
+	if (v)
+		return v->run(argc - 1, argv + 1);
 	return argc > 1 && ptimer_is_verb(argv[1]) ? make_ticks(argc - 1, argv + 1) : no_verb(argc, argv);
 }
 
