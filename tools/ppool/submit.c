@@ -2,7 +2,6 @@
 /*
  * submit.c - ppool apply, async and after: giving jobs to a named pool.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/cli/items.h"
+#include "tools/cli/argfile.h"
 #include "tools/cli/jobopts.h"
 #include "tools/cli/template.h"
 #include "tools/ppool/client.h"
@@ -30,8 +29,7 @@ struct submit_opts {
 	int64_t timeout; /* -1: the pool's */
 	uint64_t retries; /* UINT64_MAX: the pool's */
 
-	const char *file, *delimiter; /* async -a */
-	bool null;
+	struct cli_argfile from; /* async -a */
 
 	const char *name;
 	uint64_t *after;
@@ -47,14 +45,6 @@ static const struct cli_opt submit_table[] = {
 	{ .name = NULL },
 };
 
-static const struct cli_opt items_table[] = {
-	{ .name = "Items", .kind = CLI_OPT_HEADING },
-	{ .name = "arg-file", .letter = 'a', .kind = CLI_OPT_STRING, .arg = "FILE|-", .offset = AT(file), .help = "one job for each item of FILE" },
-	{ .name = "null", .letter = '0', .kind = CLI_OPT_FLAG, .offset = AT(null), .help = "items end with a NUL byte" },
-	{ .name = "delimiter", .letter = 'd', .kind = CLI_OPT_STRING, .arg = "DELIM", .offset = AT(delimiter), .help = "items end with this byte (\\t, \\0, \\x1e)" },
-	{ .name = NULL },
-};
-
 static const struct cli_opt nothing_table[] = { { .name = NULL } };
 
 /* ---- the command line ---- */
@@ -67,7 +57,8 @@ static struct cli_opts describe(struct submit_opts *o, const char *usage, const 
 	tables[0] = submit_table;
 	tables[1] = more;
 	tables[2] = cli_job_place_table;
-	targets[0] = targets[1] = o;
+	targets[0] = o;
+	targets[1] = &o->from;
 	targets[2] = &o->job;
 	return (struct cli_opts){ .usage = usage, .summary = summary, .tables = tables, .targets = targets, .stop_at_operand = true };
 }
@@ -160,7 +151,7 @@ static int begin(struct client *c, const struct submit_opts *o, bool apply)
 
 	if (r == CLI_GO)
 		r = put_setup(c, o);
-	if (r == CLI_GO && !o->file && put_submit(c, o, apply, o->argv) < 0)
+	if (r == CLI_GO && !o->from.file && put_submit(c, o, apply, o->argv) < 0)
 		r = cli_error("cannot run '%s': %s", o->argv[0], strerror(E2BIG));
 	return r;
 }
@@ -308,16 +299,17 @@ static void put_items(struct item_feed *f)
 
 	while (r > 0 && !f->ended && f->client.out.len < OUT_SIZE) {
 		r = cli_items_next(&f->items, &item, &len);
-		if (r == -EBADMSG) {
-			cli_warn("item %" PRIu64 " holds a NUL byte, which no argument can (items that end with NUL need -0)",
-				f->items.count + 1);
-			f->status = CLI_NO;
-			r = 1;
-		} else if (r == -E2BIG) {
-			stop(f, cli_error("item %" PRIu64 " is longer than %d bytes; the input ends here", f->items.count + 1,
-					CLI_ITEM_MAX));
-		} else if (r == -ENODATA) {
+		if (r == -ENODATA) {
 			f->ended = true;
+		} else if (r < 0) {
+			int status = cli_argfile_bad(&f->items, r);
+
+			if (status != CLI_NO) {
+				stop(f, status);
+			} else {
+				f->status = status;
+				r = 1;
+			}
 		} else if (r > 0) {
 			int error = put_item(f, item, len);
 
@@ -340,7 +332,7 @@ static void read_items(struct item_feed *f)
 	else if (n == 0)
 		cli_items_eof(&f->items);
 	else if (errno != EINTR && errno != EAGAIN)
-		stop(f, cli_error("cannot read '%s': %s", f->opts->file, strerror(errno)));
+		stop(f, cli_error("cannot read '%s': %s", f->opts->from.file, strerror(errno)));
 }
 
 static void send_some(struct item_feed *f)
@@ -410,18 +402,14 @@ static int feed(struct item_feed *f)
 static int open_items(struct item_feed *f)
 {
 	const struct submit_opts *o = f->opts;
-	unsigned char delim = o->null ? '\0' : '\n';
+	int r = cli_argfile_open(&o->from, &f->items, &f->fd);
 	size_t n = 0;
 
-	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
-		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
-	cli_items_init(&f->items, delim, CLI_ITEM_MAX);
 	while (o->argv[n])
 		n++;
-	if (cli_template_new(&f->template, o->argv, n, false) < 0)
+	if (r == CLI_GO && cli_template_new(&f->template, o->argv, n, false) < 0)
 		return cli_error("out of memory");
-	f->fd = strcmp(o->file, "-") == 0 ? STDIN_FILENO : open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	return f->fd < 0 ? cli_error("cannot open '%s': %s", o->file, strerror(errno)) : CLI_GO;
+	return r;
 }
 
 static int queue_items(const struct submit_opts *o)
@@ -450,14 +438,12 @@ static int queue_items(const struct submit_opts *o)
 
 static int check_items(const struct submit_opts *o)
 {
-	if (!o->file && (o->null || o->delimiter))
-		return cli_usage("--null and --delimiter say how the items of --arg-file end");
-	if (o->null && o->delimiter)
-		return cli_usage("--null and --delimiter exclude each other");
-	for (char **word = o->argv; o->file && *word; word++)
+	int r = cli_argfile_check(&o->from);
+
+	for (char **word = o->argv; r == CLI_GO && o->from.file && *word; word++)
 		if (strstr(*word, "{%}"))
 			return cli_usage("'{%%}' in '%s': a job has no slot before it starts (then it is in PCORE_SLOT)", *word);
-	return CLI_GO;
+	return r;
 }
 
 static void init(struct submit_opts *o)
@@ -488,7 +474,7 @@ int ppool_async(int argc, char **argv)
 	struct submit_opts o;
 	struct cli_opts spec = describe(&o, "ppool async [options] NAME [-a FILE|-] COMMAND [ARG...]",
 		"Give COMMAND to the pool NAME and print the job's id; with -a one job for each item, with its id.\n"
-		"Options end at COMMAND.", items_table);
+		"Options end at COMMAND.", cli_argfile_table);
 	int r;
 
 	init(&o);
@@ -500,7 +486,7 @@ int ppool_async(int argc, char **argv)
 	if (r == CLI_GO)
 		r = check_items(&o);
 	if (r == CLI_GO)
-		r = o.file ? queue_items(&o) : queue_one(&o);
+		r = o.from.file ? queue_items(&o) : queue_one(&o);
 	cli_job_opts_done(&o.job);
 	return r;
 }

@@ -2,14 +2,13 @@
 /*
  * submit.c - psubmit apply and async: jobs that a scheduler keeps.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "tools/cli/items.h"
+#include "tools/cli/argfile.h"
 #include "tools/cli/jobwire.h"
 #include "tools/psubmit/verbs.h"
 
@@ -27,8 +26,7 @@ struct submit_opts {
 	struct cli_job_opts job;
 	uint64_t after[PCORE_WIRE_AFTER_MAX];
 	size_t n_after;
-	const char *file, *delimiter; /* async -a */
-	bool null;
+	struct cli_argfile from; /* async -a */
 	char **argv;
 };
 
@@ -48,14 +46,6 @@ static int set_after(void *opts, const char *name, const char *value)
 static const struct cli_opt after_table[] = {
 	{ .name = "The job", .kind = CLI_OPT_HEADING },
 	{ .name = "after", .kind = CLI_OPT_CALL, .arg = "ID", .set = set_after, .help = "not before all of ID has succeeded" },
-	{ .name = NULL },
-};
-
-static const struct cli_opt items_table[] = {
-	{ .name = "Items", .kind = CLI_OPT_HEADING },
-	{ .name = "arg-file", .letter = 'a', .kind = CLI_OPT_STRING, .arg = "FILE|-", .offset = AT(file), .help = "one job for each item of FILE" },
-	{ .name = "null", .letter = '0', .kind = CLI_OPT_FLAG, .offset = AT(null), .help = "items end with a NUL byte" },
-	{ .name = "delimiter", .letter = 'd', .kind = CLI_OPT_STRING, .arg = "DELIM", .offset = AT(delimiter), .help = "items end with this byte (\\t, \\0, \\x1e)" },
 	{ .name = NULL },
 };
 
@@ -259,14 +249,17 @@ static int put_item(struct submit *s, const char *item, size_t len)
 /* Its number is count + 1 of the items. */
 static void bad_item(struct submit *s, int r)
 {
-	if (r == -EBADMSG) {
-		cli_warn("item %" PRIu64 " holds a NUL byte, which no argument can (items that end with NUL need -0)", s->items.count + 1);
-		s->status = CLI_NO;
-	} else if (r == -E2BIG) {
-		stop(s, cli_error("item %" PRIu64 " is longer than %d bytes; the input ends here", s->items.count + 1, CLI_ITEM_MAX));
-	} else {
+	int status;
+
+	if (r == -ENODATA) {
 		s->ended = true;
+		return;
 	}
+	status = cli_argfile_bad(&s->items, r);
+	if (status == CLI_NO)
+		s->status = status;
+	else
+		stop(s, status);
 }
 
 static void read_more(struct submit *s)
@@ -278,7 +271,7 @@ static void read_more(struct submit *s)
 		return;
 	space = cli_items_space(&s->items, READ_LEAST, &room);
 	if (!space || pcore_op_read(s->session.loop, &s->read, s->fd, space, room, -1) < 0)
-		session_over(&s->session, cli_error("cannot read '%s'", s->opts->file));
+		session_over(&s->session, cli_error("cannot read '%s'", s->opts->from.file));
 }
 
 static bool is_full(const struct submit *s)
@@ -340,52 +333,47 @@ static void have_read(struct pcore_op *op, int res)
 	else if (res == 0)
 		cli_items_eof(&s->items);
 	else if (res != -EINTR && res != -EAGAIN)
-		stop(s, cli_error("cannot read '%s': %s", s->opts->file, strerror(-res)));
+		stop(s, cli_error("cannot read '%s': %s", s->opts->from.file, strerror(-res)));
 	feed_on(s);
 }
 
 static int open_items(struct submit *s)
 {
 	const struct submit_opts *o = s->opts;
-	unsigned char delim = o->null ? '\0' : '\n';
+	int r = cli_argfile_open(&o->from, &s->items, &s->fd);
 	size_t n = 0;
 
-	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
-		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
-	cli_items_init(&s->items, delim, CLI_ITEM_MAX);
 	while (o->argv[n])
 		n++;
-	if (cli_template_new(&s->template, o->argv, n, 0) < 0)
+	if (r == CLI_GO && cli_template_new(&s->template, o->argv, n, 0) < 0)
 		return cli_error("out of memory");
-	s->fd = strcmp(o->file, "-") == 0 ? STDIN_FILENO : open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	s->read.done = have_read;
-	return s->fd < 0 ? cli_error("cannot open '%s': %s", o->file, strerror(errno)) : CLI_GO;
+	return r;
 }
 
 /* ---- the verbs ---- */
 
 static int check(const struct submit_opts *o)
 {
+	int r;
+
 	if (!o->argv[0])
 		return cli_usage("no command given");
 	if (!o->argv[0][0])
 		return cli_usage("the command is empty");
-	if (!o->file && (o->null || o->delimiter))
-		return cli_usage("--null and --delimiter say how the items of --arg-file end");
-	if (o->null && o->delimiter)
-		return cli_usage("--null and --delimiter exclude each other");
-	return psubmit_check_tie();
+	r = cli_argfile_check(&o->from);
+	return r == CLI_GO ? psubmit_check_tie() : r;
 }
 
 static int parse(struct submit_opts *o, int argc, char **argv, const struct cli_opts *how, const struct cli_opt *more)
 {
 	const struct cli_opt *tables[] = { after_table, more, psubmit_need_table, cli_job_place_table, cli_job_bounds_table,
 		cli_job_identity_table, cli_job_time_table, psubmit_tie_table, NULL };
-	void *targets[] = { o, o, &psubmit_opts, &o->job, &o->job, &o->job, &o->job, &psubmit_opts };
+	void *targets[] = { o, &o->from, &psubmit_opts, &o->job, &o->job, &o->job, &o->job, &psubmit_opts };
 	struct cli_opts spec = *how;
 	int operand = 0, r;
 
-	*o = (struct submit_opts){ .file = NULL };
+	*o = (struct submit_opts){ .n_after = 0 };
 	cli_job_opts_init(&o->job);
 	spec.tables = tables;
 	spec.targets = targets;
@@ -439,17 +427,17 @@ int psubmit_async(int argc, char **argv)
 	};
 	struct submit_opts o;
 	struct submit s = { .opts = &o, .fd = -EBADF, .safe = say_number, .status = CLI_OK };
-	int r = parse(&o, argc, argv, &how, items_table);
+	int r = parse(&o, argc, argv, &how, cli_argfile_table);
 
-	if (r == CLI_GO && o.file)
+	if (r == CLI_GO && o.from.file)
 		r = open_items(&s);
 	if (r == CLI_GO)
 		r = draw_token(&s);
 	if (r == CLI_GO)
 		r = session_open(&s.session);
 	if (r == CLI_GO) {
-		s.count = o.file ? 0 : 1;
-		r = o.file ? (feed_on(&s), CLI_GO) : say_part(&s, false);
+		s.count = o.from.file ? 0 : 1;
+		r = o.from.file ? (feed_on(&s), CLI_GO) : say_part(&s, false);
 		if (r == CLI_GO)
 			r = session_run(&s.session);
 	}
