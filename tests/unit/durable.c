@@ -241,7 +241,7 @@ static void delays_survive(void **state)
 	open_it(&plain);
 	assert_int_equal(put_item((struct pcore_item){ .delay_ns = 3600 * NS_PER_S }, "an hour", false), 1);
 	assert_int_equal(put_item((struct pcore_item){ .delay_ns = INT64_MAX }, "never", false), 1);
-	assert_int_equal(put_item((struct pcore_item){ .delay_ns = 10 * NS_PER_MS }, "soon", false), 1);
+	assert_int_equal(put_item((struct pcore_item){ .delay_ns = NS_PER_S }, "soon", false), 1);
 	put("given back");
 	assert_string_equal(get(&leased, &item), "given back");
 	assert_int_equal(pcore_queue_nack(q, item.id, 1, 3600 * NS_PER_S), 0);

@@ -91,7 +91,7 @@ static void a_deadline_is_kept(void **state)
 			pcore_lock_acquire_until(m, false, 1, from + 50 * NS_PER_MS), -ETIMEDOUT);
 		took = pcore_now_ns() - from;
 		assert_true(took >= 50 * NS_PER_MS);
-		assert_true(took < NS_PER_S);
+		assert_true(took < 20 * NS_PER_S);
 		pcore_lock_free(l);
 		assert_int_equal(pcore_lock_acquire_until(m, false, 1, pcore_now_ns() + NS_PER_S), 0);
 		pcore_lock_free(m);

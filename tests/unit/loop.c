@@ -719,21 +719,21 @@ static void boot_time_timers_move_forward_and_back(void **state)
 	make_pipe(fds);
 	assert_int_equal(write(fds[1], "x", 1), 1);
 	assert_int_equal(
-		pcore_op_timer(lp, &late.op, PCORE_CLOCK_BOOTTIME, now + 200 * NS_PER_MS), 0);
+		pcore_op_timer(lp, &late.op, PCORE_CLOCK_BOOTTIME, now + NS_PER_S), 0);
 	assert_int_equal(pcore_op_read(lp, &r.op, fds[0], &c, 1, -1), 0);
 	assert_int_equal(pcore_loop_turn(lp, true), 1); /* the late one is armed now */
 	assert_int_equal(
 		pcore_op_timer(lp, &early.op, PCORE_CLOCK_BOOTTIME, now + 10 * NS_PER_MS), 0);
 	assert_int_equal(finish(lp, &early), -ETIME);
 	assert_int_equal(late.calls, 0);
-	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) < now + 200 * NS_PER_MS);
+	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) < now + NS_PER_S);
 	assert_int_equal(finish(lp, &late), -ETIME);
-	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) >= now + 200 * NS_PER_MS);
+	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) >= now + NS_PER_S);
 
 	now = pcore_clock_ns(CLOCK_BOOTTIME);
 	assert_int_equal(write(fds[1], "x", 1), 1);
 	assert_int_equal(
-		pcore_op_timer(lp, &early.op, PCORE_CLOCK_BOOTTIME, now + 5 * NS_PER_MS), 0);
+		pcore_op_timer(lp, &early.op, PCORE_CLOCK_BOOTTIME, now + 60 * NS_PER_S), 0);
 	assert_int_equal(pcore_op_read(lp, &r.op, fds[0], &c, 1, -1), 0);
 	assert_int_equal(pcore_loop_turn(lp, true), 1);
 	pcore_op_cancel(lp, &early.op);
