@@ -208,7 +208,7 @@ static void what_is_left_holding_the_pipe_keeps_nobody_waiting(void **state)
 	start(commands, 2, 0);
 	w.pieces[0] = big;
 	finish();
-	assert_true(seconds_since(began) < 5);
+	assert_true(seconds_since(began) < 60);
 	assert_int_equal(jobs[0].status, 3);
 	assert_int_equal(jobs[1].status, 4);
 	assert_true(jobs[0].left > 0);
