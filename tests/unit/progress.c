@@ -109,12 +109,13 @@ static void a_line_that_is_too_long_is_cut(void **state)
 
 static struct pcore_loop *lp;
 static struct cli_progress p;
+static bool (*writing)(void *ctx);
 
 static void start_as(enum cli_progress_style style)
 {
 	assert_int_equal(pcore_loop_new(&lp, PCORE_LOOP_AUTO), 0);
 	now = (struct cli_progress_state){ .done = 1, .failed = 1, .total = 2, .total_known = true };
-	p = (struct cli_progress){ .style = style, .state = state_now };
+	p = (struct cli_progress){ .style = style, .state = state_now, .writing = writing };
 	cli_progress_start(&p, lp);
 }
 
@@ -220,6 +221,26 @@ static void a_terminal_has_one_line_that_goes_away(void **state)
 	assert_string_equal(text + strlen(text) - 4, "\r\033[K");
 }
 
+static bool in_flight;
+
+static bool other_output(void *ctx)
+{
+	(void)ctx;
+	return in_flight;
+}
+
+static void what_is_on_its_way_to_the_screen_goes_first(void **state)
+{
+	(void)state;
+	assert_int_equal(count(on_terminal(80), "1/2 done"), 2);
+	writing = other_output;
+	in_flight = true;
+	assert_string_equal(on_terminal(80), "");
+	in_flight = false;
+	assert_int_equal(count(on_terminal(80), "1/2 done"), 2);
+	writing = NULL;
+}
+
 static void no_colour_is_used_where_none_is_wanted(void **state)
 {
 	const char *text;
@@ -270,6 +291,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_file_gets_whole_lines_and_a_last_one),
 	TEST(json_comes_every_half_second_and_at_the_end),
 	TEST(a_terminal_has_one_line_that_goes_away),
+	TEST(what_is_on_its_way_to_the_screen_goes_first),
 	TEST(no_colour_is_used_where_none_is_wanted),
 	TEST(a_narrow_terminal_gets_what_fits_into_a_line),
 	TEST(a_line_that_was_never_started_does_nothing),

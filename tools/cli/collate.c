@@ -791,6 +791,11 @@ bool cli_collator_has_room(const struct cli_collator *c)
 	return !(pcore_op_live(&c->op) && (c->n_outputs > c->spec.window || over_limit(c)));
 }
 
+bool cli_collator_writing(const struct cli_collator *c)
+{
+	return pcore_op_live(&c->op);
+}
+
 bool cli_collator_empty(const struct cli_collator *c)
 {
 	return c->n_outputs == 0 && c->live[0].bytes == 0 && c->live[1].bytes == 0 && c->n_gathered == 0 && c->notes.len == 0 &&

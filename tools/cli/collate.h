@@ -48,6 +48,9 @@ bool cli_collator_has_room(const struct cli_collator *c);
 /* Is everything written? */
 bool cli_collator_empty(const struct cli_collator *c);
 
+/* Is something on its way to the screen, which nothing may get between? */
+bool cli_collator_writing(const struct cli_collator *c);
+
 /* Forget all that is not written yet, and refuse nothing any more: the run is over. */
 void cli_collator_drop(struct cli_collator *c);
 

@@ -143,7 +143,10 @@ static void tick(struct pcore_op *op, int res)
 
 	if (res != -ETIME || p->stopped)
 		return;
-	draw(p);
+	if (p->in_place && p->writing && p->writing(p->ctx))
+		p->drawn_ns = pcore_now_ns();
+	else
+		draw(p);
 	(void)pcore_op_timer(p->loop, op, PCORE_CLOCK_MONOTONIC, p->drawn_ns + interval_ns(p));
 }
 

@@ -26,6 +26,7 @@ struct cli_progress {
 	bool stopped;
 	void *ctx;
 	struct cli_progress_state (*state)(void *ctx);
+	bool (*writing)(void *ctx); /* is other output on its way to the terminal? The line then comes later. May be NULL */
 };
 
 /* Draw the line now and then until it is stopped. */

@@ -475,6 +475,13 @@ static struct cli_progress_state progress_state(void *ctx)
 	return s;
 }
 
+static bool output_writing(void *ctx)
+{
+	const struct map *m = ctx;
+
+	return cli_collator_writing(m->collator) || (m->workers.errors && cli_collator_writing(m->workers.errors));
+}
+
 /* ---- setting up ---- */
 
 static int refuse_placeholders(void)
@@ -870,6 +877,8 @@ static int set_up(struct map *m)
 	m->progress.style = m->opts->progress_style;
 	m->progress.ctx = m;
 	m->progress.state = progress_state;
+	if (isatty(STDOUT_FILENO))
+		m->progress.writing = output_writing;
 	if (m->opts->progress || shows_progress(m))
 		cli_progress_start(&m->progress, m->loop);
 	return CLI_GO;
