@@ -10,7 +10,7 @@
 
 #include "tests/unit/running.h"
 
-enum { KIB = 1024, SMALL_BUFFER = 64 * KIB, JOBS = 7, TEXT_MAX = 8 * 1024 * KIB, CEILING_S = 60 };
+enum { KIB = 1024, SMALL_BUFFER = 64 * KIB, JOBS = 7, TEXT_MAX = 8 * 1024 * KIB, CEILING_S = 300 };
 
 static struct {
 	struct pcore_loop *lp;

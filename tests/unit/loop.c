@@ -21,7 +21,7 @@
 
 #include "libcore/loop/loop.h"
 
-enum { TEST_SECONDS_MAX = 60 };
+enum { TEST_SECONDS_MAX = 300 };
 
 struct fixture {
 	enum pcore_loop_backend backend;

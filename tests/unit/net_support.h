@@ -15,7 +15,7 @@
 #include "libcore/loop/backend.h"
 #include "libcore/net/private.h"
 
-enum { NET_TEST_SECONDS = 60, NET_TEST_FRAMES = 64 };
+enum { NET_TEST_SECONDS = 300, NET_TEST_FRAMES = 64 };
 
 #define KEY_A "a:all:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define KEY_A_OTHER "a:all:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="

@@ -479,7 +479,8 @@ static void a_tree_that_was_killed_serves_the_next_command(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		run_init(&the, "trap '' TERM; " TREE "sleep 77; sleep 77");
-		the.times.timeout = the.times.kill_after = 50 * NS_PER_MS;
+		the.times.timeout = 400 * NS_PER_MS; /* the shell is to have come to its trap */
+		the.times.kill_after = 50 * NS_PER_MS;
 		run_start(&the);
 		run_finish(&the);
 		assert_int_equal(the.proc.exit.status, SIGKILL);

@@ -27,7 +27,7 @@
 #include "libcore/loop/backend.h"
 #include "libcore/proc/proc.h"
 
-enum { TEST_CEILING_S = 60, NOBODY = 65534, KEPT_MAX = 256 };
+enum { TEST_CEILING_S = 300, NOBODY = 65534, KEPT_MAX = 256 };
 
 #define TREE_TEST(f) cmocka_unit_test_setup_teardown(f, world_before, world_after)
 #define NO_TIMES                                          \
