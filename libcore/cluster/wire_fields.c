@@ -177,7 +177,7 @@ static void put_fields(struct writer *w, const struct message *m, const void *ms
 	for (size_t i = 0; i < m->n; i++)
 		if (has & PCORE_WIRE_HAS(i + 1))
 			put_field(w, (unsigned)i + 1, &m->fields[i], (const char *)msg + m->fields[i].offset);
-	if (w->error == 0 && wire_read_fields(m, w->b->data + at, w->b->len - at, &any) < 0)
+	if (w->error == 0 && w->b->len > at && wire_read_fields(m, w->b->data + at, w->b->len - at, &any) < 0)
 		w->error = -EINVAL;
 }
 
