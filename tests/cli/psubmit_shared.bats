@@ -93,6 +93,15 @@ state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; }
 	[[ "$output" == *"the scheduler '127.0.0.1:$port' is of no use"* ]]
 }
 
+@test "what a scheduler cannot pass on is refused, whoever names it" {
+	run -125 psubmit map --scheduler unix:/none --worker cat </dev/null
+	[[ "$output" == "psubmit: --worker does not go with --scheduler yet"* ]]
+	PCORE_SCHEDULER=unix:/none run -125 psubmit map --worker cat </dev/null
+	[[ "$output" == "psubmit: --worker does not go with --scheduler yet"* ]]
+	PCORE_SCHEDULER=unix:/none run -0 psubmit map --local --worker cat <<<a
+	[ "$output" = a ]
+}
+
 @test "async submits, and get, wait, status, logs, list and forget are about it" {
 	scheduler --listen "unix:$scratch/sock/s"
 	node n1 --cpus 2
@@ -119,6 +128,8 @@ state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; }
 	[ "$(cat id)" = 2 ]
 	[ "$(psubmit get 2)" = "$(seq 1000)" ]
 	[ "$(psubmit get 2.7-9 2.1000)" = $'7\n8\n9\n1000' ]
+	run -0 psubmit logs 2.7-9 # each of them once, and nothing is said of it
+	[ "$output" = $'7\n8\n9' ]
 	printf 'a b\0c\n' | psubmit async -a - -0 sh -c 'echo "<$1:$2>"' x {#} {}
 	[ "$(psubmit get 3)" = $'<1:a b>\n<2:c\n>' ]
 	[ -z "$(psubmit async -a /dev/null echo)" ] # nothing to do, nothing to ask for

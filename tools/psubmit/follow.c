@@ -51,17 +51,16 @@ static void started(struct pcore_watch *w, uint64_t seq, const struct pcore_wire
 	char name[JOB_NAME_MAX];
 
 	(void)s;
-	if (f->wrote)
+	if (f->wrote == seq)
 		cli_warn("job %s is run again: what it wrote before does not count", name_of(f, seq, name));
-	f->wrote = false;
+	f->wrote = 0;
 }
 
 static void output(struct pcore_watch *w, uint64_t seq, enum pcore_wire_stream stream, const char *data, size_t len)
 {
 	struct follow *f = follow_of(w);
 
-	(void)seq;
-	f->wrote = true;
+	f->wrote = seq;
 	session_print(f->session, stream, w, data, len);
 }
 
@@ -71,7 +70,7 @@ static void done(struct pcore_watch *w, const struct pcore_wire_done *d)
 	char name[JOB_NAME_MAX];
 	int status;
 
-	f->wrote = false;
+	f->wrote = 0;
 	if (f->plain)
 		return;
 	status = job_status(d, name_of(f, d->job, name));
@@ -102,7 +101,7 @@ static void next_one(struct follow *f)
 		f->over(f);
 		return;
 	}
-	f->wrote = false;
+	f->wrote = 0;
 	f->watch = (struct pcore_watch){
 		.ops = &ops,
 		.submission = id->submission,

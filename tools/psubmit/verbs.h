@@ -46,7 +46,7 @@ struct follow {
 	size_t n, at;
 	unsigned flags;
 	bool plain; /* their status is not ours */
-	bool wrote; /* the attempt that is being followed */
+	uint64_t wrote; /* the job whose attempt has written something, or 0 */
 	int status;
 	void (*over)(struct follow *f); /* all of it */
 };
