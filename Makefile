@@ -388,15 +388,27 @@ uninstall: ## remove what install puts there
 
 # the tests that the package build runs: empty for all
 DEB_SUITES = unit
-deb: ## build the Debian package in build/deb and run lintian on it
+LINTIAN = lintian --allow-root -I --pedantic --fail-on error,warning,info,pedantic
+deb: ## build the Debian packages in build/deb and run lintian on them
 	rm -rf build/deb
 	mkdir -p build/deb/pcore
 	tar -c --exclude=./build --exclude=./.git --mtime="@$$(dpkg-parsechangelog -S Timestamp)" . | \
 		tar -x -C build/deb/pcore
 	cd build/deb/pcore && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u VARIANT -u WERROR \
 		SUITES='$(DEB_SUITES)' dpkg-buildpackage -us -uc
-	cd build/deb && lintian --allow-root -I --pedantic --fail-on error *.changes
+	cd build/deb && $(LINTIAN) *.changes
 	rm -rf build/deb/pcore
+
+# packages that are there, so that none are built
+DEBS =
+.PHONY: debs check-deb
+debs:
+	@$(if $(DEBS),:,$(MAKE) deb DEB_BUILD_OPTIONS=nocheck)
+
+check-deb: $(BUILD)/helpers/shiftclock.so ## build the packages twice, and install, upgrade and purge them in a bare Debian: as root
+	@sh tests/setup mmdebstrap
+	@$(MAKE) debs
+	@TMPDIR="$${TMPDIR:-/var/tmp}" DEBS=$(or $(DEBS),build/deb) PCORE_BUILD=$(abspath $(BUILD)) bats --print-output-on-failure tests/deb/deb.bats
 
 clean: ## remove build/
 	rm -rf build
