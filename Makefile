@@ -401,7 +401,7 @@ deb: ## build the Debian packages in build/deb and run lintian on them
 
 # packages that are there, so that none are built
 DEBS =
-.PHONY: debs check-deb
+.PHONY: debs check-deb check-vm
 debs:
 	@$(if $(DEBS),:,$(MAKE) deb DEB_BUILD_OPTIONS=nocheck)
 
@@ -409,6 +409,21 @@ check-deb: $(BUILD)/helpers/shiftclock.so ## build the packages twice, and insta
 	@sh tests/setup mmdebstrap
 	@$(MAKE) debs
 	@TMPDIR="$${TMPDIR:-/var/tmp}" DEBS=$(or $(DEBS),build/deb) PCORE_BUILD=$(abspath $(BUILD)) bats --print-output-on-failure tests/deb/deb.bats
+
+# a disk of 3 GB at most, of which the file system holds one third; it is made once
+VM_IMAGE = $(BUILD)/vm
+$(VM_IMAGE)/disk: tests/vm/image tests/vm/agent tests/vm/agent.service
+	@sh tests/setup mmdebstrap e2fsprogs
+	sh tests/vm/image $(VM_IMAGE)
+
+# suites to run in the guest, as for tests/run; where it is emulated, few
+VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/loop)
+VM_UNITS = $(if $(filter unit,$(VM_SUITES)),$(UNITS:%=unit/%),$(filter unit/%,$(VM_SUITES)))
+check-vm: $(VM_IMAGE)/disk ## install the packages in a Debian with kernel 6.1, and run VM_SUITES there: as root
+	@sh tests/setup qemu-system-x86
+	@$(MAKE) debs
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(patsubst $(BUILD)/%,$(SEAM_BUILD)/%,$(HELPER_BINS)) $(VM_UNITS:%=$(SEAM_BUILD)/%)
+	@BACKEND_UNITS='$(filter $(BACKEND_UNITS),$(UNITS))' sh tests/vm/run $(VM_IMAGE) $(or $(DEBS),build/deb) $(SEAM_BUILD) $(VM_SUITES)
 
 clean: ## remove build/
 	rm -rf build
