@@ -27,7 +27,7 @@ in_root() { "$BATS_TEST_DIRNAME/chroot" run "$root" "$@"; }
 state() {
 	(
 		cd "$root" || exit
-		find . \( -path ./debs -o -path ./source -o -path ./proc -o -path ./tmp -o -path ./var/lib/dpkg -o -path ./var/log -o \
+		find . \( -path './debs*' -o -path ./source -o -path ./proc -o -path ./tmp -o -path ./var/lib/dpkg -o -path ./var/log -o \
 			-path ./var/cache -o -path './etc/*-' -o -path ./etc/.pwd.lock -o -path ./etc/ld.so.cache -o -name __pycache__ \) -prune -o \
 			! -type d -printf '%p %y %m %U:%G %l\n' -o -printf '%p/ %m %U:%G\n'
 		cat etc/passwd etc/group
