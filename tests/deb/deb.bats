@@ -87,7 +87,7 @@ not_enabled() {
 }
 
 @test "tests of the commands pass with the installed tools" {
-	in_root sh -ec 'mkdir -p /tmp/commands; cd /source; AUTOPKGTEST_TMP=/tmp/commands sh debian/tests/commands cli/prun_io cli/ppool_starmap'
+	in_root sh -ec 'mkdir -p /tmp/commands; cd /source; AUTOPKGTEST_TMP=/tmp/commands sh debian/tests/commands cli/ppool_starmap cli/ptimer_table'
 }
 
 @test "an upgrade keeps the configuration and enables nothing" {
