@@ -417,7 +417,7 @@ $(VM_IMAGE)/disk: tests/vm/image tests/vm/agent tests/vm/agent.service
 	sh tests/vm/image $(VM_IMAGE)
 
 # suites to run in the guest, as for tests/run; where it is emulated, few
-VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/loop)
+VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/aside)
 VM_UNITS = $(if $(filter unit,$(VM_SUITES)),$(UNITS:%=unit/%),$(filter unit/%,$(VM_SUITES)))
 check-vm: $(VM_IMAGE)/disk ## install the packages in a Debian with kernel 6.1, and run VM_SUITES there: as root
 	@sh tests/setup qemu-system-x86
