@@ -364,6 +364,20 @@ static void two_reads_of_one_pipe_each_get_a_message(void **state)
 	close_pair(fds);
 }
 
+/* All that is written has been read: then a write ends that the kernel does not cut short. */
+static void read_all_of(struct pcore_loop *lp, int fd, struct probe *w, char *buf, size_t size)
+{
+	struct probe r = PROBE;
+
+	for (size_t got = 0; got < size; got += (size_t)r.res) {
+		assert_int_equal(pcore_op_read(lp, &r.op, fd, buf, 8192, -1), 0);
+		assert_in_range(finish(lp, &r), 1, 8192);
+	}
+	if (pcore_op_live(&w->op))
+		finish(lp, w);
+	assert_int_equal(w->res, size);
+}
+
 static void a_full_pipe_in_blocking_mode_does_not_block_the_loop(void **state)
 {
 	struct pcore_loop *lp = loop_of(state);
@@ -377,7 +391,8 @@ static void a_full_pipe_in_blocking_mode_does_not_block_the_loop(void **state)
 		assert_int_equal(pcore_op_write(lp, &w.op, fds[1], buf, sizeof(buf), -1), 0);
 		pcore_loop_turn(lp, false);
 	} while (!pcore_op_live(&w.op));
-	assert_int_equal(total, 1 << 16);
+	if (total > 0) /* before Linux 6.4 io_uring waits until all is written */
+		assert_int_equal(total, 1 << 16);
 	assert_int_equal(
 		pcore_op_timer(lp, &t.op, PCORE_CLOCK_MONOTONIC, pcore_now_ns() + 5 * NS_PER_MS),
 		0);
@@ -385,11 +400,15 @@ static void a_full_pipe_in_blocking_mode_does_not_block_the_loop(void **state)
 	assert_true(pcore_op_live(&w.op));
 	assert_false(fcntl(fds[1], F_GETFL) & O_NONBLOCK);
 
-	assert_int_equal(pcore_op_read(lp, &r.op, fds[0], buf, 8192, -1), 0);
-	assert_int_equal(finish(lp, &r), 8192);
-	if (pcore_op_live(&w.op))
-		finish(lp, &w);
-	assert_in_range(w.res, 4096, 8192);
+	if (total == 0) {
+		read_all_of(lp, fds[0], &w, buf, sizeof(buf));
+	} else {
+		assert_int_equal(pcore_op_read(lp, &r.op, fds[0], buf, 8192, -1), 0);
+		assert_int_equal(finish(lp, &r), 8192);
+		if (pcore_op_live(&w.op))
+			finish(lp, &w);
+		assert_in_range(w.res, 4096, 8192);
+	}
 	close_pair(fds);
 }
 
