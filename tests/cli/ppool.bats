@@ -917,6 +917,7 @@ start_jobs() {
 }
 
 @test "no progress gets between items that are typed" {
+	PATH="$PCORE_BUILD/helpers:$PATH"
 	run -0 ptydrive send=$'a\n' expect='out a' send=$'\004' -- ppool map -j1 --shell 'sleep 0.6; echo out {}'
 	[[ "$output" != *done* ]]
 	run -0 ptydrive send=$'a\n' expect='1 done' send=$'\004' -- ppool map -j1 --progress --shell 'sleep 0.6; echo out {}'
