@@ -1,33 +1,15 @@
 # SPDX-License-Identifier: MIT
 # pnode_scheduler.bats - a scheduler for many: what is submitted to it, what it keeps, and who may come.
-# shellcheck shell=bash disable=SC2016,SC2154
+# shellcheck shell=bash disable=SC2016,SC2030,SC2031,SC2154
 
 load support
+load shared
 
-# Everything is in a directory that the scheduler's user can enter: as root it becomes nobody.
 setup() {
-	common_setup
-	umask 022
-	scratch=$(mktemp -d /tmp/pcore-test.XXXXXX)
-	chmod 755 "$scratch"
-	cd "$scratch" || return 1
-	as_node=()
-	[ "$(id -u)" != 0 ] || as_node=(--user nobody)
-	export PCORE_RUNTIME_DIR=$scratch/rt PCORE_KEY=$scratch/key TMPDIR=$scratch/tmp
-	mkdir -m 700 "$PCORE_RUNTIME_DIR"
-	mkdir -m 1777 "$TMPDIR" marks
+	shared_setup
 	pnode keygen
-	running=()
 }
-
-teardown() {
-	local pid
-	for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
-	for pid in "${running[@]}"; do
-		wait_for 10 gone "$pid" || { echo "process $pid does not end"; kill -KILL "$pid"; }
-	done
-	common_teardown
-}
+teardown() { shared_teardown; }
 
 # scheduler OPTIONS...: in the background, at $port (which stays when it is started again); its pid in $sched.
 scheduler() {
