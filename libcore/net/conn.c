@@ -17,53 +17,19 @@
  * Any error leads to DEAD, through CLOSING where the peer should still be told. Nothing is sent and no owner is called but from a
  * turn or a completion, so a function that the owner calls never calls it back.
  *
- * Bytes: what comes is appended to `in', decrypted, and whole frames are taken off its front. What goes is appended to `out';
- * with TLS it moves from there into the session's own queue, never more than WIRE_MAX at a time.
+ * Bytes: what comes is appended to `in', decrypted, and whole frames are taken off its front.
  */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "libcore/net/private.h"
+#include "libcore/net/conn.h"
 
-enum { WIRE_MAX = 256 * 1024, RECORD_MAX = 16 * 1024, OUT_FIRST = 4096 };
+enum { RECORD_MAX = 16 * 1024 };
 
-enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_HELLO, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
 enum conn_event { EV_CONNECTED, EV_READABLE, EV_WRITABLE, EV_TIMER, EV_TURN };
 
-struct pcore_net_conn {
-	struct pcore_net *net;
-	struct pcore_net_listener *listener; /* that has not been told of it yet; not owned */
-	const struct pcore_net_ops *ops;     /* NULL before somebody owns it */
-	void *ctx;
-	enum conn_state state;
-	struct pcore_net_peer peer;
-	struct pcore_net_error error; /* what closed() will say */
-	struct net_tls *tls;	      /* NULL: plain */
-	int fd, dir_fd;		      /* the latter of a Unix socket, until it is connected */
-	bool server;
-	bool preauth; /* counted in net->preauth */
-	bool paused;
-	bool ended;    /* the peer has closed the TLS session; frames may be left */
-	bool notified; /* it has been told that we close it */
-	bool full;     /* the owner waits for room() */
-	bool shut;     /* our side of the socket */
-	bool heard;    /* something came since the last PING was due */
-	bool taken;    /* the kernel took something of ours since then */
-	bool in_frame; /* between begin and end */
-	unsigned missed;
-	int64_t deadline, stalled_ns;
-	size_t received; /* counted until it is open */
-	struct net_bytes in, out;
-	size_t frame_at; /* where the frame that is being made begins in out */
-	struct pcore_op in_op, out_op, timer_op;
-	struct pcore_list link; /* net->conns */
-	struct pcore_list due;	/* net->due */
-	struct sockaddr_storage to;
-};
-
-static void be_due(struct pcore_net_conn *c)
+void net_conn_due(struct pcore_net_conn *c)
 {
 	struct pcore_net *net = c->net;
 
@@ -92,19 +58,14 @@ static void dead(struct pcore_net_conn *c)
 	pcore_op_cancel(c->net->loop, &c->in_op);
 	pcore_op_cancel(c->net->loop, &c->out_op);
 	pcore_op_cancel(c->net->loop, &c->timer_op);
-	be_due(c);
+	net_conn_due(c);
 }
 
 /* The first reason is the one that counts: what happens while it is being closed changes nothing. */
-static void note(struct pcore_net_conn *c, int code, const char *why)
+static void fail(struct pcore_net_conn *c, int code, const char *why)
 {
 	if (c->state < CONN_CLOSING)
 		net_error(&c->error, code, "%s", why);
-}
-
-static void fail(struct pcore_net_conn *c, int code, const char *why)
-{
-	note(c, code, why);
 	dead(c);
 }
 
@@ -146,82 +107,18 @@ static void set_deadline(struct pcore_net_conn *c, int64_t after_ns)
 		fail_system(c, r);
 }
 
-/* ---- frames out ---- */
-
-static size_t queued(const struct pcore_net_conn *c)
-{
-	return net_bytes_len(&c->out) + (c->tls ? net_bytes_len(net_tls_queue(c->tls)) : 0);
-}
-
-static int frame_begin(struct pcore_net_conn *c, uint16_t type, uint16_t flags, uint64_t stream)
-{
-	struct pcore_buf *out = &c->out.buf;
-	struct pcore_net_frame f = { .type = type, .flags = flags, .stream = stream };
-	uint8_t header[NET_HEADER];
-
-	assert(!c->in_frame);
-
-	if (!out->data && pcore_buf_reserve(out, OUT_FIRST) < 0)
-		return -ENOMEM;
-	c->frame_at = out->len;
-	net_header_encode(header, &f);
-	if (pcore_buf_add(out, header, sizeof(header)) < 0)
-		return -ENOMEM;
-	c->in_frame = true;
-	return 0;
-}
-
-static int frame_end(struct pcore_net_conn *c)
-{
-	const struct pcore_net_limits *limits = &c->net->limits;
-	struct pcore_buf *out = &c->out.buf;
-	uint8_t *header = (uint8_t *)out->data + c->frame_at;
-	size_t len = out->len - c->frame_at - NET_HEADER;
-	struct pcore_net_frame f;
-	int r;
-
-	assert(c->in_frame);
-
-	c->in_frame = false;
-	r = net_header_decode(header, limits, &f);
-	assert(r == 0);
-	if (len > (f.flags & PCORE_NET_DATA ? limits->data_max : limits->control_max))
-		r = -EMSGSIZE;
-	else if (queued(c) > limits->out_max)
-		r = -ENOBUFS;
-	if (r < 0) {
-		out->len = c->frame_at;
-		return r;
-	}
-	f.len = (uint32_t)len;
-	net_header_encode(header, &f);
-	be_due(c);
-	return 0;
-}
-
-static int queue_frame(struct pcore_net_conn *c, uint16_t type, uint16_t flags, uint64_t stream, const void *body, size_t len)
-{
-	int r = frame_begin(c, type, flags, stream);
-
-	if (r == 0 && pcore_buf_add(&c->out.buf, body, len) < 0) {
-		pcore_net_send_drop(c);
-		r = -ENOMEM;
-	}
-	return r < 0 ? r : frame_end(c);
-}
-
 static void queue_bye(struct pcore_net_conn *c, enum net_bye reason, const char *why)
 {
 	uint8_t body[4 + NET_BYE_TEXT_MAX];
 
-	(void)queue_frame(c, NET_BYE, 0, 0, body, net_bye_encode(body, reason, why)); /* else it ends without */
+	(void)net_out_frame(c, NET_BYE, 0, 0, body, net_bye_encode(body, reason, why)); /* else it ends without */
 }
 
 static void begin_closing(struct pcore_net_conn *c)
 {
 	c->state = CONN_CLOSING;
 	c->paused = false;
-	be_due(c);
+	net_conn_due(c);
 	set_deadline(c, c->net->limits.linger_ns);
 }
 
@@ -230,8 +127,7 @@ static void session_failed(struct pcore_net_conn *c)
 {
 	c->net->stats.refused += c->state == CONN_OPEN;
 	c->ended = true;
-	pcore_buf_done(&c->out.buf);
-	c->out.pos = 0;
+	net_out_forget(c);
 	begin_closing(c);
 }
 
@@ -250,99 +146,13 @@ __attribute__((format(printf, 4, 5))) static void reject(struct pcore_net_conn *
 	begin_closing(c);
 }
 
-/* ---- bytes out ---- */
-
-/* Plaintext into the session, not more than the socket should have to wait for. */
-static int encrypt(struct pcore_net_conn *c)
-{
-	struct net_bytes *wire = net_tls_queue(c->tls);
-	size_t len = net_bytes_len(&c->out);
-	struct pcore_net_error e;
-	int r;
-
-	if (c->state == CONN_HANDSHAKE || net_bytes_len(wire) >= WIRE_MAX || len == 0)
-		return 0;
-	if (len > WIRE_MAX)
-		len = WIRE_MAX;
-	r = net_tls_write(c->tls, net_bytes_data(&c->out), len, pcore_loop_now(c->net->loop), &e);
-	if (r == 0)
-		net_bytes_consume(&c->out, len);
-	else
-		note(c, r, e.why);
-	return r;
-}
-
-/* All is sent: tell the peer that nothing will follow. True when that makes more to send. */
-static bool shut_down(struct pcore_net_conn *c)
-{
-	if (c->state != CONN_CLOSING || c->shut)
-		return false;
-	if (c->tls && !c->ended && !c->notified) {
-		c->notified = true;
-		net_tls_close(c->tls);
-		if (net_bytes_len(net_tls_queue(c->tls)) > 0)
-			return true;
-	}
-	c->shut = true;
-	(void)shutdown(c->fd, SHUT_WR);
-	return false;
-}
-
-/* 1: go on, 0: wait for the socket, < 0. */
-static int send_some(struct pcore_net_conn *c)
-{
-	struct net_bytes *q = &c->out;
-	size_t len;
-	ssize_t n;
-	int r = c->tls ? encrypt(c) : 0;
-
-	if (r < 0)
-		return r;
-	if (c->tls)
-		q = net_tls_queue(c->tls);
-	len = net_bytes_len(q);
-	if (len == 0)
-		return shut_down(c);
-	r = pcore_fault("send", &len);
-	n = r < 0 ? r : send(c->fd, net_bytes_data(q), len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n == -1)
-		n = -errno;
-	if (n == -EINTR)
-		return 1;
-	if (n == -EAGAIN)
-		return pcore_op_live(&c->out_op) ? 0 : pcore_op_poll(c->net->loop, &c->out_op, c->fd, POLLOUT);
-	if (n == -EPIPE || n == -ECONNRESET) {
-		note(c, -ECONNRESET, "the peer has cut the connection");
-		return -ECONNRESET;
-	}
-	if (n < 0)
-		return (int)n;
-	net_bytes_consume(q, (size_t)n);
-	c->taken = true;
-	return 1;
-}
-
 static void flush(struct pcore_net_conn *c)
 {
-	int r;
+	struct pcore_net_error why;
+	int r = net_out_flush(c, &why);
 
-	do {
-		r = send_some(c);
-	} while (r > 0);
-	if (r == 0)
-		return;
-	if (c->error.code == 0)
-		note(c, r, strerror(-r));
-	dead(c);
-}
-
-static void tell_room(struct pcore_net_conn *c)
-{
-	if (c->state != CONN_OPEN || !c->full || queued(c) > c->net->limits.out_low)
-		return;
-	c->full = false;
-	if (c->ops->room)
-		c->ops->room(c, c->ctx);
+	if (r < 0)
+		fail(c, r, why.why);
 }
 
 /* ---- the hello ---- */
@@ -356,14 +166,14 @@ static void send_hello(struct pcore_net_conn *c)
 	if (pcore_buf_add(&c->out.buf, hello, sizeof(hello)) < 0)
 		fail_system(c, -ENOMEM);
 	else
-		be_due(c);
+		net_conn_due(c);
 }
 
 static void handshake(struct pcore_net_conn *c)
 {
 	int r = net_tls_handshake(c->tls, &c->error);
 
-	be_due(c);
+	net_conn_due(c);
 	if (r < 0)
 		session_failed(c);
 	else if (r > 0)
@@ -438,16 +248,15 @@ static void take_own_frame(struct pcore_net_conn *c, const struct pcore_net_fram
 
 	switch (f->type) {
 	case NET_PING:
-		if (queued(c) == 0) /* else there is proof enough on its way */
-			(void)queue_frame(c, NET_PONG, 0, f->stream, NULL, 0);
+		if (pcore_net_queued(c) == 0) /* else there is proof enough on its way */
+			(void)net_out_frame(c, NET_PONG, 0, f->stream, NULL, 0);
 		break;
 	case NET_PONG:
 		break;
 	case NET_BYE:
 		net_bye_decode(f->body, f->len, &said);
 		c->error = said;
-		pcore_buf_done(&c->out.buf); /* nobody reads it */
-		c->out.pos = 0;
+		net_out_forget(c);
 		c->full = false;
 		break;
 	default:
@@ -594,15 +403,15 @@ static void beat(struct pcore_net_conn *c)
 	const struct pcore_net_limits *limits = &c->net->limits;
 
 	c->missed = c->heard || c->paused ? 0 : c->missed + 1;
-	c->stalled_ns = c->taken || queued(c) == 0 ? 0 : c->stalled_ns + limits->heartbeat_ns;
+	c->stalled_ns = c->taken || pcore_net_queued(c) == 0 ? 0 : c->stalled_ns + limits->heartbeat_ns;
 	c->heard = c->taken = false;
 	if (c->missed >= limits->missed_max) {
 		fail(c, -ETIMEDOUT, "the peer does not answer any more");
 	} else if (c->stalled_ns >= limits->stall_ns) {
 		fail(c, -ETIMEDOUT, "the peer does not read what it is sent");
 	} else {
-		if (queued(c) == 0)
-			(void)queue_frame(c, NET_PING, 0, 0, NULL, 0);
+		if (pcore_net_queued(c) == 0)
+			(void)net_out_frame(c, NET_PING, 0, 0, NULL, 0);
 		set_deadline(c, limits->heartbeat_ns);
 	}
 }
@@ -665,7 +474,7 @@ static void watch(struct pcore_net_conn *c)
 static void conn_step(struct pcore_net_conn *c, enum conn_event ev, int res)
 {
 	if (c->state == CONN_DEAD) { /* in every state the end wins */
-		be_due(c);
+		net_conn_due(c);
 		return;
 	}
 	if (res < 0 && ev != EV_CONNECTED) {
@@ -682,7 +491,7 @@ static void conn_step(struct pcore_net_conn *c, enum conn_event ev, int res)
 		break;
 	case EV_WRITABLE:
 		flush(c);
-		tell_room(c);
+		net_out_room(c);
 		break;
 	case EV_TIMER:
 		time_is_up(c);
@@ -693,7 +502,7 @@ static void conn_step(struct pcore_net_conn *c, enum conn_event ev, int res)
 			peer_ended(c);
 		if (c->state != CONN_CONNECTING && c->state != CONN_DEAD)
 			flush(c);
-		tell_room(c);
+		net_out_room(c);
 		break;
 	}
 	watch(c);
@@ -742,7 +551,7 @@ void net_conn_turn(struct pcore_net *net)
 
 /* ---- making one ---- */
 
-static int conn_new(struct pcore_net_conn **ret, struct pcore_net *net, bool tls, bool server)
+int net_conn_new(struct pcore_net_conn **ret, struct pcore_net *net, bool tls, bool server)
 {
 	struct pcore_net_conn *c = calloc(1, sizeof(*c));
 	int r = c ? 0 : -ENOMEM;
@@ -765,8 +574,7 @@ static int conn_new(struct pcore_net_conn **ret, struct pcore_net *net, bool tls
 	return 0;
 }
 
-/* Undo conn_new() of one that has not begun. */
-static void conn_discard(struct pcore_net_conn *c)
+void net_conn_discard(struct pcore_net_conn *c)
 {
 	net_tls_free(c->tls);
 	c->fd = pcore_fd_close(c->fd);
@@ -774,8 +582,7 @@ static void conn_discard(struct pcore_net_conn *c)
 	free(c);
 }
 
-/* It is a connection from now on: whatever happens is told later. */
-static void begin(struct pcore_net_conn *c)
+void net_conn_begin(struct pcore_net_conn *c)
 {
 	pcore_list_add_tail(&c->net->conns, &c->link);
 	set_deadline(c, c->net->limits.handshake_ns);
@@ -784,118 +591,6 @@ static void begin(struct pcore_net_conn *c)
 	if (c->state != CONN_CONNECTING) {
 		start(c);
 		watch(c);
-	}
-}
-
-static int needs_key(struct pcore_net_error *err)
-{
-	return net_error(err, -ENOKEY, "there is no connection over TCP without a key or a certificate");
-}
-
-int pcore_net_connect(struct pcore_net_conn **ret, struct pcore_net *net, const struct pcore_net_addr *addr,
-	const struct pcore_net_ops *ops, void *ctx, struct pcore_net_error *err)
-{
-	struct pcore_net_conn *c;
-	socklen_t len;
-	int r;
-
-	if (!addr->path && !net->tls)
-		return needs_key(err);
-	r = conn_new(&c, net, !addr->path, false);
-	if (r < 0)
-		return net_error(err, r, "%s", strerror(-r));
-	pcore_net_addr_text(addr, c->peer.address);
-	r = net_socket_new(addr, &c->fd, &c->dir_fd, &c->to, &len, err);
-	if (r == 0) {
-		if (!addr->path)
-			net_socket_options(c->fd, &net->limits);
-		r = pcore_op_connect(net->loop, &c->in_op, c->fd, (const struct sockaddr *)&c->to, len);
-		if (r < 0)
-			(void)net_error(err, r, "%s", strerror(-r));
-	}
-	if (r < 0) {
-		conn_discard(c);
-		return r;
-	}
-	pcore_net_own(c, ops, ctx);
-	begin(c);
-	*ret = c;
-	return 0;
-}
-
-int pcore_net_adopt(struct pcore_net_conn **ret, struct pcore_net *net, int fd, enum pcore_net_mode mode,
-	const struct pcore_net_ops *ops, void *ctx, struct pcore_net_error *err)
-{
-	_cleanup_(fd_closep) int taken = fd;
-	struct pcore_net_conn *c;
-	int r;
-
-	if (mode != PCORE_NET_PLAIN && !net->tls)
-		return net_error(err, -ENOKEY, "there is no TLS without a key or a certificate");
-	r = conn_new(&c, net, mode != PCORE_NET_PLAIN, mode == PCORE_NET_TLS_SERVER);
-	if (r < 0)
-		return net_error(err, r, "%s", strerror(-r));
-	c->fd = TAKE_FD(taken);
-	c->state = CONN_HANDSHAKE;
-	strcpy(c->peer.address, "a socket");
-	pcore_net_own(c, ops, ctx);
-	begin(c);
-	*ret = c;
-	return 0;
-}
-
-int net_conn_accept(struct pcore_net_listener *l, struct pcore_net *net, int fd, bool tls, const char *address)
-{
-	struct pcore_net_conn *c;
-	int r = conn_new(&c, net, tls, true);
-
-	if (r < 0) {
-		(void)pcore_fd_close(fd);
-		return r;
-	}
-	c->fd = fd;
-	c->listener = l;
-	c->state = CONN_HANDSHAKE;
-	c->preauth = true;
-	net->preauth++;
-	(void)snprintf(c->peer.address, sizeof(c->peer.address), "%s", address);
-	if (tls)
-		net_socket_options(fd, &net->limits);
-	begin(c);
-	return 0;
-}
-
-static size_t host_len(const char *address)
-{
-	const char *colon = strrchr(address, ':');
-
-	return colon ? (size_t)(colon - address) : strlen(address);
-}
-
-/* They are few, and the last ones that came: those that are open may be thousands. */
-unsigned net_conn_preauth_from(const struct pcore_net *net, const char *address)
-{
-	size_t len = host_len(address);
-	unsigned n = 0, left = net->preauth;
-
-	for (const struct pcore_list *node = net->conns.prev; left > 0 && node != &net->conns; node = node->prev) {
-		const struct pcore_net_conn *c = container_of(node, struct pcore_net_conn, link);
-
-		left -= c->preauth;
-		n += c->preauth && host_len(c->peer.address) == len && memcmp(c->peer.address, address, len) == 0;
-	}
-	return n;
-}
-
-void net_conn_forget_listener(struct pcore_net *net, struct pcore_net_listener *l)
-{
-	for (struct pcore_list *node = net->conns.next; node != &net->conns; node = node->next) {
-		struct pcore_net_conn *c = container_of(node, struct pcore_net_conn, link);
-
-		if (c->listener != l)
-			continue;
-		c->listener = NULL;
-		dead(c);
 	}
 }
 
@@ -914,51 +609,9 @@ const struct pcore_net_peer *pcore_net_peer(const struct pcore_net_conn *c)
 	return &c->peer;
 }
 
-size_t pcore_net_queued(const struct pcore_net_conn *c)
-{
-	return queued(c);
-}
-
 int64_t pcore_net_rtt_ns(const struct pcore_net_conn *c)
 {
 	return net_socket_rtt_ns(c->fd);
-}
-
-static int after_send(struct pcore_net_conn *c, int r)
-{
-	if (r < 0 || queued(c) <= c->net->limits.out_high)
-		return r;
-	c->full = true;
-	return 1;
-}
-
-int pcore_net_send(struct pcore_net_conn *c, uint16_t type, uint16_t flags, uint64_t stream, const void *body, size_t len)
-{
-	assert(type >= PCORE_NET_TYPE_MIN);
-
-	if (c->state != CONN_OPEN)
-		return -ENOTCONN;
-	return after_send(c, queue_frame(c, type, flags, stream, body, len));
-}
-
-struct pcore_buf *pcore_net_send_begin(struct pcore_net_conn *c, uint16_t type, uint16_t flags, uint64_t stream)
-{
-	assert(type >= PCORE_NET_TYPE_MIN);
-
-	return c->state == CONN_OPEN && frame_begin(c, type, flags, stream) == 0 ? &c->out.buf : NULL;
-}
-
-void pcore_net_send_drop(struct pcore_net_conn *c)
-{
-	assert(c->in_frame);
-
-	c->out.buf.len = c->frame_at;
-	c->in_frame = false;
-}
-
-int pcore_net_send_end(struct pcore_net_conn *c)
-{
-	return after_send(c, frame_end(c));
 }
 
 void pcore_net_pause(struct pcore_net_conn *c)
@@ -973,7 +626,7 @@ void pcore_net_resume(struct pcore_net_conn *c)
 		return;
 	c->paused = false;
 	c->heard = true; /* whatever was missed meanwhile does not count */
-	be_due(c);
+	net_conn_due(c);
 }
 
 void pcore_net_close(struct pcore_net_conn *c)

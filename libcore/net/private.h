@@ -148,7 +148,7 @@ struct pcore_net {
 	char rx[NET_RX]; /* ciphertext on its way into a session */
 };
 
-/* ---- listen.c and conn.c ---- */
+/* ---- listen.c, connect.c and conn.c ---- */
 
 /* Take fd in from l. address is the peer's. */
 int net_conn_accept(struct pcore_net_listener *l, struct pcore_net *net, int fd, bool tls, const char *address);
