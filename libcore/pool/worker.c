@@ -4,17 +4,10 @@
  */
 #include "libcore/pool/worker.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
-#include <unistd.h>
 
-enum { TERMINAL_EOF = 4, AHEAD_BYTES = 128 * 1024, UNFIT_MAX = 3 };
+enum { AHEAD_BYTES = 128 * 1024, UNFIT_MAX = 3 };
 
 /* A busy worker is sent what it will be done with in this time. */
 #define AHEAD_NS (2 * NS_PER_MS)
@@ -29,11 +22,11 @@ static void tell(struct worker *w, enum pcore_worker_event event, uint64_t seq, 
 {
 	struct pcore_worker_news n = {
 		.event = event,
-		.slot = w->slot,
-		.pid = w->proc.pid,
+		.slot = w->number,
+		.pid = w->pid,
 		.seq = seq,
 		.job = job,
-		.exit = w->exited ? &w->proc.exit : NULL,
+		.exit = w->exited ? &w->exit : NULL,
 	};
 
 	w->pool->spec.news(w->pool->spec.ctx, &n);
@@ -191,88 +184,22 @@ void worker_set_timer(struct worker *w)
 
 /* ---- writing to it ---- */
 
-/* What was sent and was it read? The kernel knows as long as the pipe is ours. */
-static bool has_read_nothing(const struct worker *w)
+void worker_up(struct worker *w)
 {
-	int unread = 0;
+	const struct pcore_worker_spec *s = &w->pool->spec;
 
-	if (w->in_fd < 0 || w->pool->spec.pty || ioctl(w->in_fd, FIONREAD, &unread) < 0)
-		return false;
-	return (uint64_t)unread == w->sent_total;
+	w->state = SERVING;
+	w->ahead = 1;
+	w->mark = pcore_loop_now(w->pool->loop);
+	worker_begin_wait(w, w->mark);
+	w->service = INT64_MAX;
+	w->init_due = s->init && worker_put(w, s->init, s->init_len) == 0;
 }
 
-static void close_in(struct worker *w)
+void worker_fell_silent(struct worker *w)
 {
-	if (pcore_op_live(&w->in_op)) {
-		pcore_op_cancel(w->pool->loop, &w->in_op); /* closed when it is home */
-		return;
-	}
-	w->in_fd = pcore_fd_close(w->in_fd);
-	pcore_buf_done(&w->in);
-	w->sent = 0;
-}
-
-/* A terminal ends when it is told to at the beginning of a line. */
-static void end_terminal(int fd)
-{
-	struct termios t;
-
-	if (tcgetattr(fd, &t) < 0)
-		return;
-	t.c_cc[VEOF] = TERMINAL_EOF;
-	if (tcsetattr(fd, TCSANOW, &t) == 0)
-		(void)!write(fd, &t.c_cc[VEOF], 1);
-}
-
-/* The end of its input, once it was sent all there is (and has taken it from a terminal). */
-static void close_when_sent(struct worker *w)
-{
-	bool pty = w->pool->spec.pty;
-
-	if (w->state != CLOSING || w->in_fd < 0 || w->sent < w->in.len || (pty && !worker_is_idle(w)))
-		return;
-	w->closed_at = pcore_loop_now(w->pool->loop);
-	if (pty)
-		end_terminal(w->in_fd);
-	close_in(w);
-}
-
-void worker_pump(struct worker *w)
-{
-	while (w->in_fd >= 0 && w->sent < w->in.len && !pcore_op_live(&w->in_op)) {
-		ssize_t n = write(w->in_fd, w->in.data + w->sent, w->in.len - w->sent);
-		int r = n < 0 ? -errno : 0;
-
-		if (n > 0) {
-			w->sent += (size_t)n;
-			w->sent_total += (uint64_t)n;
-		}
-		if (r == -EAGAIN)
-			r = pcore_op_poll(w->pool->loop, &w->in_op, w->in_fd, POLLOUT);
-		if (r < 0 && r != -EINTR) { /* it does not read, and will end now; or it cannot be watched */
-			w->silent_at = w->silent_at ? w->silent_at : pcore_loop_now(w->pool->loop) + SILENT_NS;
-			w->sent = w->in.len;
-		}
-	}
-	if (w->sent == w->in.len)
-		w->sent = w->in.len = 0;
-	close_when_sent(w);
-}
-
-static void in_done(struct pcore_op *op, int res)
-{
-	struct worker *w = container_of(op, struct worker, in_op);
-
-	(void)res;
-	if (w->state == SERVING || w->state == CLOSING) {
-		worker_pump(w);
-		worker_place(w);
-		worker_set_timer(w);
-		pcore_pool_kick(w->pool->ex.pool);
-		return;
-	}
-	close_in(w);
-	worker_step(w, EXITED);
+	if (!w->silent_at)
+		w->silent_at = pcore_loop_now(w->pool->loop) + SILENT_NS;
 }
 
 int worker_put(struct worker *w, const char *data, size_t len)
@@ -318,7 +245,7 @@ static void fail_first(struct worker *w)
 	struct pcore_job *job = worker_first_job(w);
 	struct pcore_job_result *r = &job->result;
 
-	r->exit = w->proc.exit;
+	r->exit = w->exit;
 	r->timed_out = w->cause == LATE;
 	r->cancelled = w->cause == STOPPED;
 	r->lost = true;
@@ -331,13 +258,13 @@ static void fail_first(struct worker *w)
 
 static void bury(struct worker *w)
 {
-	bool unfit = w->cause == NOTHING && w->n_answers == 0 && (w->init_due || (w->n > 0 && has_read_nothing(w)));
-	bool disorder = w->proc.exit.code != CLD_EXITED || w->proc.exit.status != 0;
+	bool unfit = w->cause == NOTHING && w->n_answers == 0 && (w->init_due || (w->n > 0 && !w->seat->has_read(w)));
+	bool disorder = w->exit.code != CLD_EXITED || w->exit.status != 0;
 
 	w->state = DEAD;
 	worker_place(w);
 	pcore_list_del(&w->unsent);
-	close_in(w);
+	w->seat->drop(w);
 	worker_set_timer(w);
 	if (unfit) {
 		count_unfit(w);
@@ -352,8 +279,7 @@ static void bury(struct worker *w)
 /* Is nothing left of it, so that the slot can have another? */
 static void clear_away(struct worker *w)
 {
-	if (w->state != DEAD || !w->gone || w->err.state != PCORE_READER_CLOSED || pcore_op_live(&w->in_op) ||
-		pcore_op_live(&w->timer_op))
+	if (w->state != DEAD || !w->seat->is_gone(w) || pcore_op_live(&w->timer_op))
 		return;
 	w->state = EMPTY;
 	w->pool->live--;
@@ -375,29 +301,10 @@ static void end_for(struct worker *w, enum cause cause)
 	worker_place(w);
 	if (cause != STOPPED)
 		tell(w, events[cause], job ? job->seq : w->last_seq, job);
-	pcore_proc_end(&w->proc, w->pool->spec.times.signal, PCORE_KILLED_CANCEL);
+	w->seat->end(w);
 }
 
 /* ---- what happens ---- */
-
-/* Does it sleep in a read of its standard input? */
-static bool waits_for_input(pid_t pid)
-{
-	char path[32], text[64];
-	unsigned long call, fd;
-	ssize_t n;
-	int file;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	if (file >= 0)
-		(void)pcore_fd_close(file);
-	if (n <= 0)
-		return false;
-	text[n] = '\0'; /* "0 0x0 ..." */
-	return sscanf(text, "%lu 0x%lx", &call, &fd) == 2 && call == SYS_read && fd == STDIN_FILENO;
-}
 
 static void out_of_time(struct worker *w)
 {
@@ -419,7 +326,7 @@ static void out_of_time(struct worker *w)
 			tell(w, PCORE_WORKER_SLOW, worker_first_job(w) ? worker_first_job(w)->seq : 0, worker_first_job(w));
 		w->told_slow = true;
 		w->slow_since = now;
-	} else if (waits_for_input(w->proc.pid)) { /* it has items, and reads on: it answers in blocks */
+	} else if (w->seat->waits(w)) { /* it has items, and reads on: it answers in blocks */
 		w->hungry_at = now + HUNGRY_NS;
 		w->ahead = w->ahead * 2 < s->window ? w->ahead * 2 : s->window;
 		w->filling = true;
@@ -438,10 +345,10 @@ void worker_step(struct worker *w, enum worker_event ev)
 	switch (ev) {
 	case ANSWERS:
 		worker_place(w);
-		close_when_sent(w);
+		w->seat->pump(w);
 		break;
 	case EXITED: /* or something that had to come home before it is over */
-		if (w->exited && w->out.state == PCORE_READER_CLOSED && (active || w->state == ENDING))
+		if (w->seat->is_over(w) && (active || w->state == ENDING))
 			bury(w);
 		clear_away(w);
 		return;
@@ -453,7 +360,7 @@ void worker_step(struct worker *w, enum worker_event ev)
 		if (w->state == SERVING) {
 			w->state = CLOSING;
 			worker_place(w);
-			close_when_sent(w);
+			w->seat->pump(w);
 		}
 		break;
 	case STOP:
@@ -473,23 +380,6 @@ static void timer_done(struct pcore_op *op, int res)
 		clear_away(w);
 	else
 		worker_step(w, TIME_IS_UP);
-}
-
-static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)
-{
-	struct worker *w = container_of(p, struct worker, proc);
-
-	switch (ev) {
-	case PCORE_PROC_EXITED:
-		w->exited = true;
-		pcore_reader_finish(&w->out);
-		break;
-	case PCORE_PROC_CLOSED: /* who still holds its stderr was let live on purpose */
-		w->gone = true;
-		pcore_reader_finish(&w->err);
-		break;
-	}
-	worker_step(w, EXITED);
 }
 
 /* ---- reading from it ---- */
@@ -520,8 +410,7 @@ static void answered(struct worker *w, int64_t now)
 	conclude(w, job, now);
 }
 
-/* What it wrote, as far as answers were asked for. */
-static void take_answers(struct worker *w, const char *data, size_t len)
+void worker_wrote(struct worker *w, const char *data, size_t len)
 {
 	int64_t now = pcore_loop_now(w->pool->loop);
 	uint64_t before = w->n_answers;
@@ -545,43 +434,13 @@ static void take_answers(struct worker *w, const char *data, size_t len)
 	if (w->n_answers > before)
 		learn(w, w->n_answers - before, now);
 	if (w->refused && w->answers.begun) /* else it has no more to say for that job */
-		pcore_reader_pause(&w->out);
+		w->seat->pause(w);
 	worker_step(w, ANSWERS);
-}
-
-static void out_data(struct pcore_reader *r, const char *data, ssize_t n)
-{
-	struct worker *w = container_of(r, struct worker, out);
-
-	if (n > 0) {
-		take_answers(w, data, (size_t)n);
-		return;
-	}
-	if (!w->exited && !w->silent_at)
-		w->silent_at = pcore_loop_now(w->pool->loop) + SILENT_NS;
-	worker_set_timer(w);
-	worker_step(w, EXITED);
-}
-
-static void err_data(struct pcore_reader *r, const char *data, ssize_t n)
-{
-	struct worker *w = container_of(r, struct worker, err);
-	const struct pcore_worker_spec *s = &w->pool->spec;
-
-	if (!s->errors(s->ctx, w->slot, n > 0 ? data : NULL, n > 0 ? (size_t)n : 0) && n > 0)
-		pcore_reader_pause(r);
-	if (n <= 0)
-		clear_away(w);
 }
 
 void worker_init(struct worker *w)
 {
-	w->in_fd = -EBADF;
-	w->proc.event = proc_event;
-	w->in_op.done = in_done;
 	w->timer_op.done = timer_done;
-	w->out.data = out_data;
-	w->err.data = err_data;
 	pcore_list_init(&w->roomy);
 	pcore_list_init(&w->unsent);
 }

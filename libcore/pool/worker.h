@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker.h - one worker, and all of them: what worker.c and workers.c share.
+ * worker.h - one worker, and all of them: what worker.c, workers.c and worker_proc.c share.
  *
- * Each slot holds a worker: its process, the pipes (or the terminal) to it, and the jobs it was sent, oldest first; the
- * next answer is the first one's. Everything that happens to it goes through worker_step():
+ * Each slot holds a worker: what it is (its seat), and the jobs it was sent, oldest first; the next answer is the first
+ * one's. Everything that happens to it goes through worker_step():
  *
  *   state     answer     exit       time is up          end()      last job, or its own last (items_max, idle)
  *   EMPTY     -          -          -                   -          -
@@ -24,28 +24,61 @@ enum worker_state { EMPTY, SERVING, CLOSING, ENDING, DEAD };
 enum worker_event { ANSWERS, EXITED, TIME_IS_UP, CLOSE, STOP };
 enum cause { NOTHING, LATE, SURPLUS, SILENT, STUCK, STOPPED };
 
+struct worker;
+struct workers;
+
+/* What a worker is. */
+struct worker_seat {
+	int (*begin)(struct workers *l); /* once for all of them: 0, -ENOMEM */
+	void (*finish)(struct workers *l);
+	int (*make)(struct worker *w, struct pcore_err *err); /* once for a slot: 0, -errno */
+	void (*unmake)(struct worker *w);
+	int (*start)(struct worker *w, struct pcore_err *err); /* 0 with worker_up(), -errno */
+	void (*pump)(struct worker *w); /* send what is in w->in, and after it the end if it is CLOSING */
+	void (*drop)(struct worker *w); /* send nothing more: it is DEAD */
+	void (*end)(struct worker *w);	/* ask it to, and kill it after the grace */
+	void (*kill)(struct worker *w);
+	void (*pass_on)(struct worker *w, int sig); /* a signal, to all its processes */
+	void (*pause)(struct worker *w); /* its output is not wanted */
+	void (*resume)(struct worker *w);
+	void (*resume_errors)(struct worker *w);
+	bool (*waits)(const struct worker *w);	  /* for input */
+	bool (*has_read)(const struct worker *w); /* some of its input, as far as is known */
+	bool (*is_over)(const struct worker *w);  /* it has ended, and all that it wrote was taken */
+	bool (*is_gone)(const struct worker *w);  /* and nothing is left of it */
+};
+
+extern const struct worker_seat worker_proc; /* a process of this machine */
+
 struct worker {
-	struct pcore_proc proc;
-	struct pcore_reader out, err;
+	const struct worker_seat *seat;
 	struct workers *pool;
-	struct pcore_tree *tree;
 	struct pcore_list roomy, unsent;
 	unsigned slot;
 	enum worker_state state;
 	enum cause cause; /* of ENDING */
-
-	int in_fd;
-	struct pcore_op in_op, timer_op;
-	struct pcore_buf in;
-	size_t sent;	     /* of what is in there */
-	uint64_t sent_total;
+	unsigned number; /* what it is called */
+	pid_t pid;
+	struct pcore_exit exit; /* when it has exited */
+	struct pcore_op timer_op;
 	int64_t timer_at, closed_at, silent_at;
+	struct pcore_buf in; /* to be sent */
+
+	/* a process */
+	struct pcore_proc proc;
+	struct pcore_tree *tree;
+	struct pcore_reader out, err;
+	struct pcore_op in_op;
+	int in_fd;
+	size_t sent; /* of what is in there */
+	uint64_t sent_total;
+	bool gone; /* all of its tree is */
 
 	struct pcore_job **jobs; /* a ring */
 	unsigned first, n, cap;
 	struct pcore_answers answers;
 	bool init_due, refused, told_slow;
-	bool exited, gone; /* the command is; all of its tree is */
+	bool exited;
 	uint64_t n_items, n_answers, last_seq;
 
 	unsigned ahead;	    /* how many it may have */
@@ -61,6 +94,7 @@ struct workers {
 	struct pcore_executor ex; /* first */
 	struct pcore_loop *loop;
 	struct pcore_worker_spec spec;
+	const struct worker_seat *seat; /* of all of them */
 	struct worker **slots;
 	unsigned n_slots, jobs, live, busy;
 	struct pcore_list roomy;  /* can take an item; the idle ones first */
@@ -68,7 +102,7 @@ struct workers {
 	unsigned unfit;		  /* in a row */
 	bool given_up;
 	int64_t real_offset; /* of the realtime clock to the loop's */
-	char *buf;
+	char *buf; /* that processes are read into */
 };
 
 /* An empty one: its operations and readers know it. */
@@ -82,9 +116,13 @@ bool worker_is_idle(const struct worker *w);
 int worker_make_place(struct worker *w); /* for a job more: 0, -ENOMEM */
 void worker_add_job(struct worker *w, struct pcore_job *job);
 
-/* Send it this, with worker_pump(). 0, -ENOMEM. */
+/* Send it this, when it is pumped next. 0, -ENOMEM. */
 int worker_put(struct worker *w, const char *data, size_t len);
-void worker_pump(struct worker *w);
+
+/* From its seat: it runs; this is what it wrote (refused and begun: no more until resume()); it has closed its input or output. */
+void worker_up(struct worker *w);
+void worker_wrote(struct worker *w, const char *data, size_t len);
+void worker_fell_silent(struct worker *w);
 
 /* After something that bears on it: the next answer (or item) is waited for from now on; whether it can take an item; when
  * it has to be looked at. */

@@ -4,13 +4,9 @@
  */
 #include "libcore/pool/worker.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
-#include <unistd.h>
 
-enum { TERMINAL_LINE_MAX = 4094, READ_SIZE = 128 * 1024 };
+enum { TERMINAL_LINE_MAX = 4094 };
 
 static struct workers *workers_of(const struct pcore_executor *ex)
 {
@@ -18,81 +14,6 @@ static struct workers *workers_of(const struct pcore_executor *ex)
 }
 
 /* ---- starting one ---- */
-
-static void close_fds(int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (fds[i] >= 0)
-			fds[i] = pcore_fd_close(fds[i]);
-}
-
-/* A terminal that passes lines as they are, whatever bytes are in them; both ends of it and a second descriptor for ours.
- * In non-canonical mode a reader that waits could not be told of the end. */
-static int open_pty(int fds[static 3])
-{
-	struct termios t;
-
-	fds[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	if (fds[0] < 0)
-		return -errno;
-	if (grantpt(fds[0]) < 0 || unlockpt(fds[0]) < 0)
-		return -errno;
-	fds[1] = ioctl(fds[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	fds[2] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
-	if (fds[1] < 0 || fds[2] < 0 || tcgetattr(fds[1], &t) < 0)
-		return -errno;
-	cfmakeraw(&t);
-	t.c_lflag |= ICANON;
-	memset(t.c_cc, _POSIX_VDISABLE, sizeof(t.c_cc));
-	return tcsetattr(fds[1], TCSANOW, &t) < 0 ? -errno : 0;
-}
-
-static int spawn(struct worker *w, int ret[static 3], struct pcore_err *err)
-{
-	const struct pcore_worker_spec *s = &w->pool->spec;
-	int pty[3] = { -EBADF, -EBADF, -EBADF };
-	struct pcore_proc_fd fds[3] = {
-		{ .target = 0, .source = s->pty ? PCORE_FD_OURS : PCORE_FD_PIPE_IN },
-		{ .target = 1, .source = s->pty ? PCORE_FD_OURS : PCORE_FD_PIPE_OUT },
-		{ .target = 2, .source = PCORE_FD_PIPE_OUT },
-	};
-	struct pcore_proc_spec spec = { .size = sizeof(spec) };
-	int r = s->pty ? open_pty(pty) : 0;
-
-	if (r < 0) {
-		close_fds(pty, ARRAY_SIZE(pty));
-		return pcore_err_set(err, r, PCORE_STEP_OPEN, "/dev/ptmx");
-	}
-	if (s->pty)
-		fds[0].fd = fds[1].fd = pty[1];
-	s->describe(s->ctx, w->slot, &spec);
-	spec.set_pgroup = !spec.new_session;
-	spec.pgroup = 0;
-	spec.fds = fds;
-	spec.n_fds = ARRAY_SIZE(fds);
-	r = pcore_proc_start(&w->proc, w->pool->loop, w->tree, &spec, &s->times, err);
-	if (r < 0) {
-		close_fds(pty, ARRAY_SIZE(pty));
-		return r;
-	}
-	close_fds(&pty[1], 1);
-	ret[0] = s->pty ? pty[0] : fds[0].fd;
-	ret[1] = s->pty ? pty[2] : fds[1].fd;
-	ret[2] = fds[2].fd;
-	return 0;
-}
-
-/* Watch its pipes. What cannot be watched is closed, and it is ended for its silence. */
-static void watch(struct worker *w, const int fds[static 3])
-{
-	w->in_fd = fds[0];
-	if (pcore_reader_start(&w->out, w->pool->loop, fds[1]) < 0) {
-		(void)pcore_fd_close(fds[1]);
-		w->silent_at = pcore_loop_now(w->pool->loop);
-	}
-	if (pcore_reader_start(&w->err, w->pool->loop, fds[2]) < 0)
-		(void)pcore_fd_close(fds[2]);
-}
 
 static struct worker *worker_alloc(struct workers *l, unsigned slot, struct pcore_err *err)
 {
@@ -102,11 +23,10 @@ static struct worker *worker_alloc(struct workers *l, unsigned slot, struct pcor
 		return NULL;
 
 	w->pool = l;
+	w->seat = l->seat;
 	w->slot = slot;
 	worker_init(w);
-	w->out.buf = w->err.buf = l->buf;
-	w->out.buf_size = w->err.buf_size = READ_SIZE;
-	if (pcore_tree_new(&w->tree, l->spec.keeper, err) < 0) {
+	if (w->seat->make(w, err) < 0) {
 		free(w);
 		return NULL;
 	}
@@ -133,29 +53,20 @@ static int find_slot(struct workers *l, struct worker **ret, struct pcore_err *e
 static int start_worker(struct workers *l, struct worker **ret, struct pcore_err *err)
 {
 	struct worker *w = NULL;
-	int fds[3], r = find_slot(l, &w, err);
+	int r = find_slot(l, &w, err);
 
 	if (r < 0)
 		return r;
-	r = spawn(w, fds, err);
-	if (r < 0)
-		return r;
-
-	w->state = SERVING;
 	w->cause = NOTHING;
 	w->answers = (struct pcore_answers){ .form = l->spec.form };
 	w->in = PCORE_BUF_INIT(0);
-	w->sent = w->sent_total = 0;
 	w->n_items = w->n_answers = w->last_seq = 0;
 	w->closed_at = w->silent_at = 0;
-	w->exited = w->gone = w->told_slow = false;
-	w->ahead = 1;
-	w->mark = pcore_loop_now(l->loop);
-	worker_begin_wait(w, w->mark);
-	w->service = INT64_MAX;
-	w->init_due = l->spec.init && worker_put(w, l->spec.init, l->spec.init_len) == 0;
+	w->exited = w->told_slow = false;
+	r = w->seat->start(w, err);
+	if (r < 0)
+		return r;
 	l->live++;
-	watch(w, fds);
 	*ret = w;
 	return 0;
 }
@@ -235,7 +146,7 @@ static void workers_flush(struct pcore_executor *ex)
 	while ((node = pcore_list_pop(&l->unsent))) {
 		struct worker *w = container_of(node, struct worker, unsent);
 
-		worker_pump(w);
+		w->seat->pump(w);
 		worker_place(w);
 		worker_set_timer(w);
 	}
@@ -252,7 +163,7 @@ static void workers_close(struct pcore_executor *ex, enum pcore_pool_stop how)
 			continue;
 		worker_step(w, how >= PCORE_POOL_END ? STOP : CLOSE);
 		if (how == PCORE_POOL_KILL)
-			pcore_proc_kill(&w->proc, PCORE_KILLED_CANCEL);
+			w->seat->kill(w);
 	}
 }
 
@@ -287,7 +198,7 @@ static void workers_signal(struct pcore_executor *ex, struct pcore_job *job, int
 
 	(void)ex;
 	if (worker_first_job(w) == job) /* one signal for all of its jobs */
-		pcore_proc_signal_tree(&w->proc, sig);
+		w->seat->pass_on(w, sig);
 }
 
 static void workers_end(struct pcore_executor *ex, struct pcore_job *job)
@@ -303,7 +214,7 @@ static void workers_kill(struct pcore_executor *ex, struct pcore_job *job)
 	(void)ex;
 	worker_step(w, STOP);
 	if (worker_first_job(w) == job && w->state == ENDING)
-		pcore_proc_kill(&w->proc, PCORE_KILLED_CANCEL);
+		w->seat->kill(w);
 }
 
 static void workers_go_on(struct pcore_executor *ex, struct pcore_job *job)
@@ -311,12 +222,14 @@ static void workers_go_on(struct pcore_executor *ex, struct pcore_job *job)
 	struct worker *w = job->run;
 
 	(void)ex;
-	pcore_reader_resume(&w->out);
+	w->seat->resume(w);
 }
 
 void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot)
 {
-	pcore_reader_resume(&workers_of(ex)->slots[slot - 1]->err);
+	struct worker *w = workers_of(ex)->slots[slot - 1];
+
+	w->seat->resume_errors(w);
 }
 
 struct pcore_job *pcore_worker_job(const struct pcore_executor *ex, unsigned slot)
@@ -341,13 +254,13 @@ static void workers_free(struct pcore_executor *ex)
 		if (!w)
 			continue;
 		assert(w->state == EMPTY);
-		pcore_tree_free(w->tree);
+		w->seat->unmake(w);
 		pcore_buf_done(&w->in);
 		free(w->jobs);
 		free(w);
 	}
+	l->seat->finish(l);
 	free(l->slots);
-	free(l->buf);
 	free(l);
 }
 
@@ -378,8 +291,8 @@ int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const s
 	l->spec = *spec;
 	pcore_list_init(&l->roomy);
 	pcore_list_init(&l->unsent);
-	l->buf = malloc(READ_SIZE);
-	if (!l->buf || workers_resize(&l->ex, spec->jobs) < 0) {
+	l->seat = &worker_proc;
+	if (l->seat->begin(l) < 0 || workers_resize(&l->ex, spec->jobs) < 0) {
 		workers_free(&l->ex);
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 	}
