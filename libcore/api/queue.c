@@ -137,7 +137,8 @@ static void give(struct pcore_queue_item *ret, const struct pcore_dead *dead, ch
 		.priority = item->priority,
 		.attempt = item->attempt,
 		.reason = dead->reason,
-		.died = dead->died_ns };
+		.died = dead->died_ns,
+		.tries = item->tries };
 
 	(void)pcore_sized_out(ret, ITEM_LEAST, &i, sizeof(i));
 }

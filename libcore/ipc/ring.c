@@ -208,9 +208,10 @@ static int stage(struct pcore_ring *r, struct pcore_item *item, uint32_t *ret)
 	if (i == 0)
 		return -EBADMSG;
 	item->id = ring_read(&r->h->next_id);
-	item->attempt = 0;
+	item->attempt = item->tries = 0;
 	ring_add(&r->h->next_id, 1);
-	head->id = item->id;
+	head->id = item->id & ((UINT64_C(1) << 48) - 1);
+	head->forgiven = 0;
 	head->len = (uint32_t)item->len;
 	head->key_len = (uint16_t)item->key_len;
 	head->reason_len = 0;
@@ -317,6 +318,7 @@ static int copy_out(struct pcore_ring *r, uint32_t i, struct pcore_item *item, s
 		.id = head->id,
 		.priority = head->priority,
 		.attempt = ring_attempt(ring_state(r, i)),
+		.tries = ring_attempt(ring_state(r, i)) - head->forgiven,
 	};
 	buf->data[buf->len + head->len] = '\0';
 	buf->len += (size_t)head->len + 1;
@@ -327,8 +329,10 @@ static void lease(struct pcore_ring *r, uint32_t i, struct pcore_item *item, con
 {
 	struct ring_head *head = ring_head(r, i);
 
-	if (item->attempt < UINT32_MAX >> 8)
+	if (item->attempt < UINT32_MAX >> 8) {
 		item->attempt++;
+		item->tries++;
+	}
 	head->lease_ns = how->lease_ns;
 	head->due = pcore_ns_add(now, how->lease_ns);
 	head->holder = how->holder;
@@ -631,9 +635,11 @@ static int find_dead(struct pcore_ring *r, uint64_t id, uint32_t *ret)
 	return *ret && ring_kind(ring_state(r, *ret)) == RING_DEAD ? 0 : -ENOENT;
 }
 
+/* Its attempts go on: whoever still believes to have it must not end a lease of somebody else. Only after very many they begin
+ * again. */
 int pcore_ring_revive(struct pcore_ring *r, uint64_t id)
 {
-	uint32_t i;
+	uint32_t i, attempt;
 	int e = ring_lock(r);
 
 	if (e < 0)
@@ -643,7 +649,10 @@ int pcore_ring_revive(struct pcore_ring *r, uint64_t id)
 	if (e == 0) {
 		wake_getters(r);
 		ring_wake(r, RING_PUT); /* the room of the reason */
-		make_ready_as(r, i, 0);
+		attempt = ring_attempt(ring_state(r, i));
+		attempt = attempt <= UINT16_MAX ? attempt : 0;
+		ring_head(r, i)->forgiven = attempt & UINT16_MAX; /* a death here: only what the dead one's tries were is lost */
+		make_ready_as(r, i, attempt);
 		ring_reason_free(r, i);
 	}
 	ring_unlock(r);

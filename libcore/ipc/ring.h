@@ -53,7 +53,8 @@ struct pcore_item {
 	size_t key_len;	 /* 0 to PCORE_KEY_MAX */
 	uint64_t id;	 /* from 1, in the order of the puts; set by put and get */
 	uint32_t priority; /* lower comes first where the order is by priority */
-	uint32_t attempt;  /* how often it has been leased, the current lease included */
+	uint32_t attempt;  /* how often it has been leased, the current lease included: a lease is known by it */
+	uint32_t tries;	   /* how often since it was put or, when it had died, revived */
 	int64_t delay_ns;  /* put: not to be had before that much time has passed */
 };
 
@@ -135,7 +136,7 @@ int pcore_ring_bury(struct pcore_ring *r, uint64_t id, uint32_t attempt, const c
  * its reason are appended to buf, with a NUL behind each. */
 int pcore_ring_dead(struct pcore_ring *r, uint64_t after, struct pcore_dead *ret, struct pcore_buf *buf);
 
-/* Make a dead item ready, with no attempt behind it, also in a closed ring; drop one. -ENOENT: no item with this id is dead. */
+/* Make a dead item ready, with no try behind it, also in a closed ring; drop one. -ENOENT: no item with this id is dead. */
 int pcore_ring_revive(struct pcore_ring *r, uint64_t id);
 int pcore_ring_discard(struct pcore_ring *r, uint64_t id);
 

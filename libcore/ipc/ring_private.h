@@ -20,7 +20,7 @@
 #define RING_MAGIC "PCORERNG"
 
 enum {
-	RING_VERSION = 2,
+	RING_VERSION = 3,
 	RING_CELL = 128,
 	RING_INLINE = 64,
 	RING_ITEM_LIMIT = INT32_MAX, /* bytes of one item, key included */
@@ -38,9 +38,10 @@ enum ring_kind {
 
 enum ring_place { RING_NOWHERE, RING_IN_LIST, RING_IN_READY, RING_IN_DUE, RING_IN_DEAD };
 
-/* Truth of an item: id, due, lease_ns, holder, len, key_len, reason_len, priority, first and the bytes. */
+/* Truth of an item: id, forgiven, due, lease_ns, holder, len, key_len, reason_len, priority, first and the bytes. */
 struct ring_head {
-	uint64_t id;
+	uint64_t id : 48;
+	uint64_t forgiven : 16; /* attempts it had behind it when it was revived */
 	int64_t due;	  /* DELAYED, LEASED: until then; READY: of no meaning */
 	int64_t lease_ns; /* LEASED: what it was given last */
 	uint64_t holder;  /* LEASED: start time << 22 | pid, or 0; DEAD: the (real) time of that */

@@ -77,7 +77,7 @@ static int stage(struct durable *d, struct pcore_item *item, uint32_t hash, uint
 	if (r < 0)
 		return r;
 	item->id = d->h->next_id++;
-	item->attempt = 0;
+	item->attempt = item->tries = 0;
 	*ret = dq_add(d, &(struct dq_new){ .id = item->id, .size = (uint32_t)(item->len + item->key_len),
 			.priority = item->priority, .keyed = item->key_len > 0, .key_hash = hash });
 	if (item->delay_ns > 0)
@@ -185,6 +185,7 @@ static int copy_out(struct durable *d, uint32_t slot, struct pcore_item *item, s
 		.id = put.id,
 		.priority = put.priority,
 		.attempt = dq_entry(d, slot)->attempt,
+		.tries = dq_entry(d, slot)->attempt - dq_forgiven(d, slot),
 	};
 	return 0;
 }
@@ -222,8 +223,12 @@ static int lease(struct durable *d, struct get *g, const uint32_t *slots, size_t
 	if (r == 0)
 		r = dq_encode_lease(&d->out, &l);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		g->items[i].attempt += g->items[i].attempt < DQ_ATTEMPT_MAX;
-		r = dq_encode_leased(&d->out, g->items[i].id, g->items[i].attempt);
+		bool counts = g->items[i].attempt < DQ_ATTEMPT_MAX;
+
+		g->items[i].attempt += counts;
+		g->items[i].tries += counts;
+		r = dq_encode_leased(&d->out, &(struct dq_leased){ .id = g->items[i].id, .attempt = g->items[i].attempt,
+			.forgiven = dq_forgiven(d, slots[i]) });
 	}
 	dq_wake_for_due(d, t.due_ns);
 	if (r == 0)

@@ -71,16 +71,21 @@ struct dq_lease {
 	const uint8_t *each; /* in the record */
 };
 
+struct dq_leased {
+	uint64_t id;
+	uint32_t attempt, forgiven;
+};
+
 struct dq_nack {
 	uint64_t id;
 	int64_t due_ns; /* realtime, or 0 */
-	uint32_t attempt;
+	uint32_t attempt, forgiven;
 };
 
 struct dq_bury {
 	uint64_t id;
 	int64_t died_ns; /* realtime */
-	uint32_t attempt;
+	uint32_t attempt, forgiven;
 	const char *reason;
 	size_t reason_len;
 };
@@ -100,7 +105,7 @@ int dq_encode_meta(struct pcore_buf *out, const struct dq_meta *m);
 int dq_encode_put(struct pcore_buf *out, const struct dq_put *p);
 int dq_encode_id(struct pcore_buf *out, uint64_t id); /* of GONE, which has any number of them, and REVIVE */
 int dq_encode_lease(struct pcore_buf *out, const struct dq_lease *l); /* without the items */
-int dq_encode_leased(struct pcore_buf *out, uint64_t id, uint32_t attempt);
+int dq_encode_leased(struct pcore_buf *out, const struct dq_leased *l);
 int dq_encode_nack(struct pcore_buf *out, const struct dq_nack *n);
 int dq_encode_bury(struct pcore_buf *out, const struct dq_bury *b);
 int dq_encode_state(struct pcore_buf *out, const struct dq_state *s);
@@ -111,7 +116,7 @@ int dq_decode_put(const struct pcore_record *rec, struct dq_put *ret);
 int dq_decode_ids(const struct pcore_record *rec, size_t *ret_n);
 uint64_t dq_decode_id(const struct pcore_record *rec, size_t i);
 int dq_decode_lease(const struct pcore_record *rec, struct dq_lease *ret);
-uint64_t dq_decode_leased(const struct dq_lease *l, size_t i, uint32_t *ret_attempt);
+struct dq_leased dq_decode_leased(const struct dq_lease *l, size_t i);
 int dq_decode_nack(const struct pcore_record *rec, struct dq_nack *ret);
 int dq_decode_bury(const struct pcore_record *rec, struct dq_bury *ret);
 int dq_decode_state(const struct pcore_record *rec, struct dq_state *ret);
@@ -157,7 +162,8 @@ struct dq_key {
 _Static_assert(sizeof(struct dq_entry) == 32, "an entry has 32 bytes");
 _Static_assert(sizeof(struct dq_timed) == 32 && sizeof(struct dq_dead) == 32, "powers of two fill a chunk");
 
-/* The index consists of areas that grow by chunks. Arrays, but for ENTRIES and KEYS (which go by entry) without gaps. */
+/* The index consists of areas that grow by chunks. Arrays, but for ENTRIES, KEYS and FORGIVEN (which go by
+ * entry) without gaps. */
 enum dq_area {
 	DQ_ENTRIES,	/* struct dq_entry */
 	DQ_IDS,		/* uint32_t: first entry of a bucket */
@@ -166,6 +172,7 @@ enum dq_area {
 	DQ_BURIED,	/* struct dq_dead: by id */
 	DQ_KEYS,	/* struct dq_key */
 	DQ_KEY_BUCKETS, /* uint32_t */
+	DQ_FORGIVEN,	/* uint16_t: attempts that an item had behind it when it was revived; no longer than it has to be */
 	DQ_AREAS
 };
 
@@ -282,6 +289,14 @@ struct dq_new {
 int dq_room(struct durable *d, bool keyed);
 uint32_t dq_add(struct durable *d, const struct dq_new *item); /* after dq_room(); loose */
 void dq_forget(struct durable *d, uint32_t slot); /* from all there is */
+
+/* Of its attempts: those before it was revived. */
+uint32_t dq_forgiven(const struct durable *d, uint32_t slot);
+int dq_forgive_room(struct durable *d, uint32_t slot); /* -ENOSPC, -errno */
+/* All that it has behind it, after dq_forgive_room(). Attempts go on from there: whoever still believes to have the item must not
+ * end a lease of somebody else. After very many they begin again. */
+void dq_forgive(struct durable *d, uint32_t slot);
+int dq_set_attempts(struct durable *d, uint32_t slot, uint32_t attempt, uint32_t forgiven); /* as dq_forgive_room() */
 
 uint32_t dq_find(const struct durable *d, uint64_t id);
 uint32_t dq_key_hash(const void *key, size_t len);

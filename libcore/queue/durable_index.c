@@ -143,6 +143,48 @@ uint32_t dq_key_next(const struct durable *d, uint32_t hash, uint32_t after)
 	return slot;
 }
 
+/* ---- what a revived item is forgiven ---- */
+
+static uint16_t *forgiven_at(const struct durable *d, uint32_t slot)
+{
+	bool there = ((uint64_t)slot + 1) * sizeof(uint16_t) <= (uint64_t)d->n_chunks[DQ_FORGIVEN] * DQ_CHUNK;
+
+	return there ? dq_at(d, DQ_FORGIVEN, slot, sizeof(uint16_t)) : NULL;
+}
+
+uint32_t dq_forgiven(const struct durable *d, uint32_t slot)
+{
+	const uint16_t *at = forgiven_at(d, slot);
+
+	return at ? *at : 0;
+}
+
+int dq_forgive_room(struct durable *d, uint32_t slot)
+{
+	return dq_reserve(d, DQ_FORGIVEN, (uint64_t)slot + 1, sizeof(uint16_t));
+}
+
+void dq_forgive(struct durable *d, uint32_t slot)
+{
+	struct dq_entry *e = dq_entry(d, slot);
+
+	if (e->attempt > DQ_ATTEMPT_MAX / 2)
+		e->attempt = 0;
+	*forgiven_at(d, slot) = e->attempt;
+}
+
+int dq_set_attempts(struct durable *d, uint32_t slot, uint32_t attempt, uint32_t forgiven)
+{
+	int r = forgiven > 0 ? dq_forgive_room(d, slot) : 0;
+
+	if (r < 0)
+		return r;
+	dq_entry(d, slot)->attempt = attempt & DQ_ATTEMPT_MAX;
+	if (forgiven_at(d, slot))
+		*forgiven_at(d, slot) = (uint16_t)forgiven;
+	return 0;
+}
+
 /* ---- items ---- */
 
 int dq_room(struct durable *d, bool keyed)
@@ -192,6 +234,7 @@ uint32_t dq_add(struct durable *d, const struct dq_new *item)
 	};
 	if (d->meta.spec.order == PCORE_PRIORITY)
 		e->priority = item->priority;
+	(void)dq_set_attempts(d, slot, 0, 0); /* none is forgiven: that cannot fail */
 	h->n_items++;
 	h->bytes += item->size;
 	h->log_live += live_bytes(e);

@@ -59,6 +59,7 @@ static int give_back(struct pcore_queue *q, uint64_t id, uint32_t attempt, uint3
 	r = lock_lease(d, id, attempt, &slot);
 	if (r < 0)
 		return r;
+	n.forgiven = dq_forgiven(d, slot);
 	if (delay_ns > 0)
 		n.due_ns = pcore_ns_add(pcore_clock_ns(CLOCK_REALTIME), delay_ns);
 	if (delay_ns == 0)
@@ -111,7 +112,7 @@ int dq_touch(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t lease
 	dq_begin_records(d);
 	r = dq_encode_lease(&d->out, &l);
 	if (r == 0)
-		r = dq_encode_leased(&d->out, id, attempt);
+		r = dq_encode_leased(&d->out, &(struct dq_leased){ .id = id, .attempt = attempt, .forgiven = dq_forgiven(d, slot) });
 	if (r == 0)
 		r = dq_append_one(d, DQ_LEASE, DQ_AGAIN, &seq);
 	if (r == 0)
@@ -131,6 +132,7 @@ int dq_set_aside(struct pcore_queue *q, uint64_t id, uint32_t attempt, const cha
 	if (r < 0)
 		return r;
 	b.died_ns = pcore_clock_ns(CLOCK_REALTIME);
+	b.forgiven = dq_forgiven(d, slot);
 	dq_wake_for_finished(d, 1);
 	dq_begin_records(d);
 	r = dq_bury_room(d);
@@ -173,7 +175,7 @@ static int copy_dead(struct durable *d, const struct dq_dead *dead, struct pcore
 	buf->len += put.len + 1 + b.reason_len + 1;
 	*ret = (struct pcore_dead){
 		.item = { .data = buf->data + start, .len = put.len, .id = put.id, .priority = put.priority,
-			.attempt = dq_entry(d, dead->slot)->attempt },
+			.attempt = dq_entry(d, dead->slot)->attempt, .tries = dq_entry(d, dead->slot)->attempt - dq_forgiven(d, dead->slot) },
 		.reason = buf->data + start + put.len + 1,
 		.reason_len = b.reason_len,
 		.died_ns = b.died_ns,
@@ -219,10 +221,12 @@ int dq_revive(struct pcore_queue *q, uint64_t id)
 	if (r < 0)
 		return r;
 	dq_wake_getters(d);
-	r = dq_append_id(d, DQ_REVIVE, 0, id, &seq);
+	r = dq_forgive_room(d, slot);
+	if (r == 0)
+		r = dq_append_id(d, DQ_REVIVE, 0, id, &seq);
 	if (r == 0) {
 		dq_unplace(d, slot);
-		dq_entry(d, slot)->attempt = 0;
+		dq_forgive(d, slot);
 		dq_ready(d, slot, false);
 	}
 	dq_unlock(d);

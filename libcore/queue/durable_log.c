@@ -168,11 +168,14 @@ static int apply_lease(struct durable *d, const struct pcore_record *rec)
 		return r;
 	goes_on = l.boot != 0 && l.boot == d->boot;
 	for (size_t i = 0; i < l.n; i++) {
-		uint32_t attempt, slot = dq_find(d, dq_decode_leased(&l, i, &attempt));
+		struct dq_leased each = dq_decode_leased(&l, i);
+		uint32_t slot = dq_find(d, each.id);
 
 		if (!slot)
 			continue;
-		dq_entry(d, slot)->attempt = attempt & DQ_ATTEMPT_MAX;
+		r = dq_set_attempts(d, slot, each.attempt, each.forgiven);
+		if (r < 0)
+			return r;
 		if (goes_on || dq_entry(d, slot)->kind == DQ_DELAYED)
 			dq_unplace(d, slot);
 		if (goes_on)
@@ -195,9 +198,10 @@ static int apply_nack(struct durable *d, const struct pcore_record *rec)
 		r = dq_time_room(d, 1);
 	if (r == 0)
 		slot = dq_find(d, n.id);
-	if (slot) {
+	if (slot)
+		r = dq_set_attempts(d, slot, n.attempt, n.forgiven);
+	if (r == 0 && slot) {
 		dq_unplace(d, slot);
-		dq_entry(d, slot)->attempt = n.attempt & DQ_ATTEMPT_MAX;
 		if (n.due_ns)
 			dq_delay(d, slot, n.due_ns - d->wall_ns);
 		else
@@ -219,12 +223,13 @@ static int apply_bury(struct durable *d, const struct pcore_record *rec)
 	if (r < 0)
 		return r;
 	slot = dq_find(d, b.id);
-	if (slot) {
+	if (slot)
+		r = dq_set_attempts(d, slot, b.attempt, b.forgiven);
+	if (r == 0 && slot) {
 		dq_unplace(d, slot);
-		dq_entry(d, slot)->attempt = b.attempt & DQ_ATTEMPT_MAX;
 		dq_bury(d, slot, rec->at, rec->seq);
 	}
-	return 0;
+	return r;
 }
 
 static int apply_revive(struct durable *d, const struct pcore_record *rec)
@@ -233,9 +238,11 @@ static int apply_revive(struct durable *d, const struct pcore_record *rec)
 	int r = dq_decode_ids(rec, &n);
 	uint32_t slot = r == 0 ? dq_find(d, dq_decode_id(rec, 0)) : 0;
 
-	if (slot) {
+	if (slot)
+		r = dq_forgive_room(d, slot);
+	if (r == 0 && slot) {
 		dq_unplace(d, slot);
-		dq_entry(d, slot)->attempt = 0;
+		dq_forgive(d, slot);
 		dq_ready(d, slot, false);
 	}
 	return r;
@@ -344,7 +351,8 @@ static int say_again(struct durable *d, uint32_t slot)
 	const struct dq_entry *e = dq_entry(d, slot);
 	size_t from = d->out.len;
 	int64_t wall_ns = pcore_clock_ns(CLOCK_REALTIME) - pcore_now_ns();
-	struct dq_nack n = { .id = e->id, .attempt = e->attempt };
+	uint32_t forgiven = dq_forgiven(d, slot);
+	struct dq_nack n = { .id = e->id, .attempt = e->attempt, .forgiven = forgiven };
 	struct dq_lease l = { .boot = d->boot };
 	int r;
 
@@ -356,7 +364,7 @@ static int say_again(struct durable *d, uint32_t slot)
 		l.holder = t->holder;
 		r = dq_encode_lease(&d->out, &l);
 		if (r == 0)
-			r = dq_encode_leased(&d->out, e->id, e->attempt);
+			r = dq_encode_leased(&d->out, &(struct dq_leased){ .id = e->id, .attempt = e->attempt, .forgiven = forgiven });
 		return r < 0 ? r : dq_add_record(d, DQ_LEASE, DQ_AGAIN, from);
 	}
 	if (e->kind == DQ_DELAYED)

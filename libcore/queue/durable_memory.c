@@ -14,7 +14,7 @@
 
 #include "libcore/queue/durable.h"
 
-enum { INDEX_VERSION = 1, GROW_SHARE = 32 };
+enum { INDEX_VERSION = 2, GROW_SHARE = 32 };
 
 #define HEADER_SIZE (((uint64_t)sizeof(struct dq_header) + DQ_CHUNK - 1) / DQ_CHUNK * DQ_CHUNK)
 

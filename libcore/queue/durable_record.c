@@ -147,15 +147,16 @@ int dq_encode_lease(struct pcore_buf *out, const struct dq_lease *l)
 	return 0;
 }
 
-int dq_encode_leased(struct pcore_buf *out, uint64_t id, uint32_t attempt)
+int dq_encode_leased(struct pcore_buf *out, const struct dq_leased *l)
 {
 	uint8_t *p;
 	int r = extend(out, DQ_LEASE_EACH, &p);
 
 	if (r < 0)
 		return r;
-	pcore_put64(p, id);
-	pcore_put32(p + 8, attempt);
+	pcore_put64(p, l->id);
+	pcore_put32(p + 8, l->attempt);
+	pcore_put32(p + 12, l->forgiven);
 	return 0;
 }
 
@@ -176,12 +177,22 @@ int dq_decode_lease(const struct pcore_record *rec, struct dq_lease *ret)
 	return ret->due_ns < 0 || ret->lease_ns < 0 ? -EBADMSG : 0;
 }
 
-uint64_t dq_decode_leased(const struct dq_lease *l, size_t i, uint32_t *ret_attempt)
+/* Attempts, and how many of them are forgiven. */
+static void get_attempts(const uint8_t *p, uint32_t *ret_attempt, uint32_t *ret_forgiven)
+{
+	uint32_t forgiven = pcore_get32(p + 4);
+
+	*ret_attempt = pcore_get32(p) & DQ_ATTEMPT_MAX;
+	*ret_forgiven = forgiven <= *ret_attempt ? forgiven : *ret_attempt;
+}
+
+struct dq_leased dq_decode_leased(const struct dq_lease *l, size_t i)
 {
 	const uint8_t *p = l->each + i * DQ_LEASE_EACH;
+	struct dq_leased leased = { .id = pcore_get64(p) };
 
-	*ret_attempt = pcore_get32(p + 8) & DQ_ATTEMPT_MAX;
-	return pcore_get64(p);
+	get_attempts(p + 8, &leased.attempt, &leased.forgiven);
+	return leased;
 }
 
 int dq_encode_nack(struct pcore_buf *out, const struct dq_nack *n)
@@ -194,6 +205,7 @@ int dq_encode_nack(struct pcore_buf *out, const struct dq_nack *n)
 	pcore_put64(p, n->id);
 	pcore_put64(p + 8, (uint64_t)n->due_ns);
 	pcore_put32(p + 16, n->attempt);
+	pcore_put32(p + 20, n->forgiven);
 	return 0;
 }
 
@@ -203,7 +215,8 @@ int dq_decode_nack(const struct pcore_record *rec, struct dq_nack *ret)
 
 	if (rec->len != DQ_NACK_SIZE)
 		return -EBADMSG;
-	*ret = (struct dq_nack){ pcore_get64(p), (int64_t)pcore_get64(p + 8), pcore_get32(p + 16) & DQ_ATTEMPT_MAX };
+	*ret = (struct dq_nack){ .id = pcore_get64(p), .due_ns = (int64_t)pcore_get64(p + 8) };
+	get_attempts(p + 16, &ret->attempt, &ret->forgiven);
 	return ret->due_ns < 0 ? -EBADMSG : 0;
 }
 
@@ -217,6 +230,7 @@ int dq_encode_bury(struct pcore_buf *out, const struct dq_bury *b)
 	pcore_put64(p, b->id);
 	pcore_put64(p + 8, (uint64_t)b->died_ns);
 	pcore_put32(p + 16, b->attempt);
+	pcore_put32(p + 20, b->forgiven);
 	if (b->reason_len > 0)
 		memcpy(p + DQ_BURY_SIZE, b->reason, b->reason_len);
 	return 0;
@@ -231,10 +245,10 @@ int dq_decode_bury(const struct pcore_record *rec, struct dq_bury *ret)
 	*ret = (struct dq_bury){
 		.id = pcore_get64(p),
 		.died_ns = (int64_t)pcore_get64(p + 8),
-		.attempt = pcore_get32(p + 16) & DQ_ATTEMPT_MAX,
 		.reason = p + DQ_BURY_SIZE,
 		.reason_len = rec->len - DQ_BURY_SIZE,
 	};
+	get_attempts(rec->data + 16, &ret->attempt, &ret->forgiven);
 	return 0;
 }
 

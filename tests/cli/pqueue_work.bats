@@ -372,7 +372,12 @@ make_busy() {
 	[ "$stderr" = "pqueue: the queue 'q' has no dead item 1" ]
 	pqueue dead retry q 3
 	run -1 pqueue dead retry q 3
-	[ "$(pqueue get --lease 1h q)" = $'3.1\td' ]
+	run -1 --separate-stderr pqueue work --once --attempts 2 --backoff 0 q sh -c 'echo $PCORE_ATTEMPT; false'
+	[ "$output" = $'1\n2' ]
+	[ "$stderr" = "pqueue: item 3 of 'q' died after 2 attempts: exit 1" ]
+	[ "$(pqueue dead list --json q | jq .attempt)" = 2 ]
+	pqueue dead retry q 3
+	[ "$(pqueue get --lease 1h q)" = $'3.4\td' ] # no lease of before has this name
 	run -0 pqueue dead list q
 	[ -z "$output" ]
 	run -1 pqueue dead list none

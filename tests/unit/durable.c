@@ -301,7 +301,65 @@ static void the_dead_survive(void **state)
 	assert_string_equal(dead.reason, "the reason");
 	assert_int_equal(dead.item.attempt, 1);
 	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(item.attempt, 2);
+	assert_int_equal(item.tries, 1);
+	end();
+}
+
+static void what_a_revived_item_is_forgiven_survives(void **state)
+{
+	struct pcore_dead dead;
+	struct pcore_item item;
+
+	(void)state;
+	open_it(&plain);
+	put("a");
+	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(pcore_queue_bury(q, 1, 1, "why", 3), 0);
+	assert_int_equal(pcore_queue_revive(q, 1), 0);
+	for (uint32_t attempt = 2; attempt < 5; attempt++) {
+		again();
+		assert_int_equal(dq_compact(durable_of(q)), 0);
+		again();
+		assert_string_equal(get(&leased, &item), "a"); /* what is ready */
+		assert_int_equal(item.attempt, attempt);
+		assert_int_equal(item.tries, attempt - 1);
+		assert_int_equal(dq_compact(durable_of(q)), 0);
+		again();
+		assert_int_equal(pcore_queue_touch(q, 1, attempt, 0), 0); /* what is leased */
+		again();
+		assert_int_equal(pcore_queue_nack(q, 1, attempt, 0), 0);
+	}
+	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(pcore_queue_bury(q, 1, 5, "why", 3), 0);
+	again();
+	pcore_buf_clear(&buf);
+	assert_int_equal(pcore_queue_dead_into(q, 0, &dead, &buf), 1); /* what is dead */
+	assert_int_equal(dead.item.attempt, 5);
+	assert_int_equal(dead.item.tries, 4);
+	end();
+}
+
+static void the_attempts_of_a_revived_item_begin_again_before_they_run_out(void **state)
+{
+	struct pcore_item item = { 0 };
+
+	(void)state;
+	open_it(&plain);
+	put("a");
+	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(dq_lock(durable_of(q)), 0);
+	assert_int_equal(dq_set_attempts(durable_of(q), dq_find(durable_of(q), 1), DQ_ATTEMPT_MAX, 0), 0);
+	dq_unlock(durable_of(q));
+	assert_int_equal(pcore_queue_nack(q, 1, DQ_ATTEMPT_MAX, 0), 0);
+	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(item.attempt, DQ_ATTEMPT_MAX);
+	assert_int_equal(pcore_queue_bury(q, 1, DQ_ATTEMPT_MAX, "why", 3), 0);
+	assert_int_equal(pcore_queue_revive(q, 1), 0);
+	again();
+	assert_string_equal(get(&leased, &item), "a");
 	assert_int_equal(item.attempt, 1);
+	assert_int_equal(item.tries, 1);
 	end();
 }
 
@@ -1163,7 +1221,7 @@ static void records_have_the_bytes_of_the_manual(void **state)
 	assert_memory_equal(b.data, put_bytes, sizeof(put_bytes));
 	pcore_buf_clear(&b);
 	assert_int_equal(dq_encode_lease(&b, &l), 0);
-	assert_int_equal(dq_encode_leased(&b, 3, 2), 0);
+	assert_int_equal(dq_encode_leased(&b, &(struct dq_leased){ .id = 3, .attempt = 2 }), 0);
 	assert_int_equal(b.len, sizeof(lease_bytes));
 	assert_memory_equal(b.data, lease_bytes, sizeof(lease_bytes));
 	pcore_buf_done(&b);
@@ -1180,6 +1238,8 @@ int main(void)
 		TEST(delays_survive),
 		TEST(keys_and_replacements_survive),
 		TEST(the_dead_survive),
+		TEST(what_a_revived_item_is_forgiven_survives),
+		TEST(the_attempts_of_a_revived_item_begin_again_before_they_run_out),
 		TEST(the_end_survives),
 		TEST(compaction_keeps_what_matters),
 		TEST(ids_go_on_when_nothing_is_left),

@@ -686,11 +686,46 @@ static void a_dead_item_is_revived_or_discarded(void **state)
 	assert_int_equal(pcore_queue_revive(q, 1), -ENOENT);
 	assert_int_equal(pcore_queue_discard(q, 1), -ENOENT);
 	assert_string_equal(get(&leased, &item), "a");
-	assert_int_equal(item.attempt, 1);
-	assert_int_equal(pcore_queue_ack(q, item.id, 1), 0);
+	assert_int_equal(item.tries, 1);
+	assert_int_equal(pcore_queue_ack(q, item.id, 2), 0);
 	assert_int_equal(pcore_queue_discard(q, 2), 0);
 	assert_int_equal(stat_now().dead, 0);
 	assert_int_equal(stat_now().bytes, 0);
+	end();
+}
+
+static void a_lease_from_before_a_revival_ends_no_other(void **state)
+{
+	struct pcore_item item;
+	struct pcore_dead dead;
+
+	(void)state;
+	make((struct pcore_queue_config){ 0 });
+	put("a");
+	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(pcore_queue_nack(q, 1, 1, 0), 0); /* as if its time were up, and its holder does not know */
+	for (uint32_t lives = 0; lives < 3; lives++) {
+		bury_one("a", "why", &item);
+		pcore_buf_clear(&buf);
+		assert_int_equal(pcore_queue_dead_into(q, 0, &dead, &buf), 1);
+		assert_int_equal(dead.item.attempt, 2 + lives);
+		assert_int_equal(dead.item.tries, lives == 0 ? 2 : 1);
+		assert_int_equal(pcore_queue_revive(q, 1), 0);
+	}
+	assert_string_equal(get(&leased, &item), "a");
+	assert_int_equal(item.attempt, 5);
+	assert_int_equal(item.tries, 1);
+	for (uint32_t attempt = 1; attempt < 5; attempt++) {
+		assert_int_equal(pcore_queue_ack(q, 1, attempt), -ESTALE);
+		assert_int_equal(pcore_queue_bury(q, 1, attempt, "late", 4), -ESTALE);
+	}
+	assert_int_equal(pcore_queue_untake(q, 1, 5), 0);
+	assert_int_equal(pcore_queue_peek_into(q, &item, &buf), 1);
+	assert_int_equal(item.tries, 0);
+	assert_string_equal(take(), "a");
+	put("b"); /* where a was */
+	assert_string_equal(get(&leased, &item), "b");
+	assert_int_equal(item.tries, 1);
 	end();
 }
 
@@ -750,6 +785,7 @@ int main(void)
 		TEST(a_loop_waits_for_it),
 		TEST(a_dead_item_is_set_aside_with_its_reason),
 		TEST(a_dead_item_is_revived_or_discarded),
+		TEST(a_lease_from_before_a_revival_ends_no_other),
 		TEST(a_key_of_a_dead_item_is_in_use),
 	};
 	char *dir = mkdtemp(shm) ? shm : mkdtemp(tmp);

@@ -405,9 +405,9 @@ static void a_buried_item_is_dead_until_it_is_revived_or_dropped(void **state)
 	assert_int_equal(pcore_ring_discard(r, 2), -ENOENT);
 	assert_int_equal(pcore_ring_discard(r, 99), -ENOENT);
 	assert_string_equal(get_as(r, &lease, &item, 0), "b");
-	assert_int_equal(item.attempt, 1);
-	assert_int_equal(pcore_ring_bury(r, item.id, 2, "", 0), -ESTALE);
-	assert_int_equal(pcore_ring_bury(r, item.id, 1, "later", 5), 0);
+	assert_int_equal(item.tries, 1);
+	assert_int_equal(pcore_ring_bury(r, item.id, 1, "", 0), -ESTALE);
+	assert_int_equal(pcore_ring_bury(r, item.id, 2, "later", 5), 0);
 	assert_string_equal(dead_after(r, 1), "2 b: later");
 	assert_int_equal(pcore_ring_discard(r, 1), 0);
 	assert_string_equal(dead_after(r, 0), "2 b: later");

@@ -23,7 +23,7 @@ static int add_escaped(struct pcore_buf *b, const char *data, size_t len)
 static int add_line(struct pcore_buf *b, const struct pcore_dead *d, bool item)
 {
 	char time[PCORE_ISO8601_MAX];
-	int r = pcore_buf_addf(b, "%" PRIu64 "\t%" PRIu32 "\t%s\t", d->item.id, d->item.attempt, pcore_iso8601_utc(time, d->died_ns));
+	int r = pcore_buf_addf(b, "%" PRIu64 "\t%" PRIu32 "\t%s\t", d->item.id, d->item.tries, pcore_iso8601_utc(time, d->died_ns));
 
 	if (r == 0)
 		r = add_escaped(b, d->reason, d->reason_len);
@@ -43,7 +43,7 @@ static int add_object(struct pcore_buf *b, const struct pcore_dead *d)
 	pcore_json_key(&j, "id");
 	pcore_json_u64(&j, d->item.id);
 	pcore_json_key(&j, "attempt");
-	pcore_json_u64(&j, d->item.attempt);
+	pcore_json_u64(&j, d->item.tries);
 	pcore_json_key(&j, "died");
 	pcore_json_str(&j, pcore_iso8601_utc(time, d->died_ns));
 	pcore_json_key(&j, "reason");

@@ -81,15 +81,15 @@ static void bury(struct work *w, const struct work_job *j, uint32_t attempts, co
 
 bool work_taken_too_often(struct work *w, const struct work_job *j)
 {
-	if (j->attempt <= w->opts->attempts)
+	if (j->tries <= w->opts->attempts)
 		return false;
-	bury(w, j, j->attempt - 1, "its worker died, or its lease ended");
+	bury(w, j, j->tries - 1, "its worker died, or its lease ended");
 	return true;
 }
 
 void work_refuse(struct work *w, const struct work_job *j, const char *reason)
 {
-	bury(w, j, j->attempt, reason);
+	bury(w, j, j->tries, reason);
 }
 
 static void failed(struct work *w, const struct work_job *j)
@@ -98,15 +98,15 @@ static void failed(struct work *w, const struct work_job *j)
 	char reason[WORK_REASON_MAX];
 	uint64_t random;
 
-	if (j->attempt >= o->attempts) {
+	if (j->tries >= o->attempts) {
 		work_reason(reason, &j->job.result, o->job.timeout, w->argv && w->argv[0] ? w->argv[0] : o->words[0]);
-		bury(w, j, j->attempt, reason);
+		bury(w, j, j->tries, reason);
 		return;
 	}
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		random = 0; /* then it is kept back for the whole time */
 	w->returned++;
-	told(w, j, pcore_queue_nack(w->queue, j->id, j->attempt, work_backoff(o->backoff, o->backoff_max, j->attempt, random)));
+	told(w, j, pcore_queue_nack(w->queue, j->id, j->attempt, work_backoff(o->backoff, o->backoff_max, j->tries, random)));
 }
 
 /* A command that failed because we were told to end was no attempt, whatever it makes of the signal. */

@@ -48,7 +48,7 @@ static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *s
 	spec->n_limits = w->n_limits;
 	spec->envp = w->env;
 	(void)snprintf(w->env_text[0], sizeof(w->env_text[0]), "PCORE_JOB=%" PRIu64, j->id);
-	(void)snprintf(w->env_text[1], sizeof(w->env_text[1]), "PCORE_ATTEMPT=%" PRIu32, j->attempt);
+	(void)snprintf(w->env_text[1], sizeof(w->env_text[1]), "PCORE_ATTEMPT=%" PRIu32, j->tries);
 	(void)snprintf(w->env_text[2], sizeof(w->env_text[2]), "PCORE_SEQ=%" PRIu64, job->seq);
 	(void)snprintf(w->env_text[3], sizeof(w->env_text[3]), "PCORE_SLOT=%u", job->slot);
 	for (size_t i = 0; i < WORK_ENV; i++)
@@ -158,6 +158,7 @@ static int take(struct work *w, struct work_job **ret)
 	pcore_list_init(&j->link);
 	j->id = item.id;
 	j->attempt = item.attempt;
+	j->tries = item.tries;
 	j->len = item.len;
 	memcpy(j->data, item.data, item.len);
 	*ret = j;

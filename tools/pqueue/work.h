@@ -35,7 +35,8 @@ struct work_job {
 	struct pcore_list link;
 	struct cli_output *output;
 	uint64_t id;
-	uint32_t attempt;
+	uint32_t attempt; /* of the lease */
+	uint32_t tries;
 	bool fed;  /* its standard input was given out */
 	bool lost; /* the lease has ended */
 	size_t len;

@@ -92,9 +92,10 @@ struct pcore_queue_item {
 	size_t data_size;
 	uint64_t id;
 	uint32_t priority;
-	uint32_t attempt;   /* how often it has been leased, this time included */
+	uint32_t attempt;   /* how often it has been leased, this time included: a lease is known by it */
 	const char *reason; /* of a dead item: why; freed with data */
 	int64_t died;	    /* of a dead item: when, ns since 1970 */
+	uint32_t tries;	    /* how often it has been leased since it was put or, when it had died, revived */
 };
 
 /* Lease an item: it is kept for us until we acknowledge it, and comes again when we do not within lease ns (PCORE_FOREVER: no
