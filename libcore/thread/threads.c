@@ -20,11 +20,16 @@ struct pcore_threads {
 	pthread_cond_t work, room, changed; /* changed: one is ready, or has ended */
 	struct pcore_list queue;
 	size_t n_queued, n_waiting; /* n_waiting: wait for room */
-	unsigned n, idle, ready, live;
-	int init_error;
-	bool stopping;
-	pthread_t *ids;
-	bool joined;
+	pthread_t *ids; /* of n threads */
+	unsigned n, n_max, n_named, idle, live;
+	bool stopping, joined;
+};
+
+/* Threads that somebody has begun and waits for. Under the hub's lock. */
+struct batch {
+	struct pcore_threads *threads;
+	unsigned begun, ready;
+	int error; /* what init of one of them said */
 };
 
 /* ---- a thread ---- */
@@ -58,7 +63,7 @@ static struct pcore_future *next(struct pcore_threads *t)
 	while (pcore_list_empty(&t->queue)) {
 		if (t->stopping)
 			return NULL;
-		if (t->idle < t->spec.threads)
+		if (t->idle < t->n)
 			t->idle++;
 		(void)pthread_cond_wait(&t->work, &t->hub->lock);
 	}
@@ -93,22 +98,24 @@ static void serve(struct pcore_threads *t)
 
 static void *run(void *arg)
 {
-	struct pcore_threads *t = arg;
+	struct batch *batch = arg; /* not after it was told of this one */
+	struct pcore_threads *t = batch->threads;
 	pthread_mutex_t *lock = &t->hub->lock;
 	unsigned number;
 	int r;
 
 	(void)pthread_mutex_lock(lock);
-	number = ++t->live;
+	number = ++t->n_named;
 	(void)pthread_mutex_unlock(lock);
 	set_name(t, number);
 	r = t->spec.init ? t->spec.init(t->spec.arg) : 0;
 	(void)pthread_mutex_lock(lock);
-	if (r != 0 && t->init_error == 0)
-		t->init_error = r;
-	t->ready++;
-	(void)pthread_cond_signal(&t->changed);
-	serve(t);
+	if (r != 0 && batch->error == 0)
+		batch->error = r;
+	batch->ready++;
+	(void)pthread_cond_broadcast(&t->changed);
+	if (r == 0)
+		serve(t);
 	t->live--;
 	(void)pthread_cond_broadcast(&t->changed);
 	(void)pthread_mutex_unlock(lock);
@@ -154,9 +161,6 @@ static int prepare(struct pcore_threads *t, const struct pcore_threads_spec *spe
 		t->spec.queue_max = SIZE_MAX;
 	if (t->spec.name && !(t->name = strdup(t->spec.name)))
 		return -ENOMEM;
-	t->ids = calloc(t->spec.threads, sizeof(*t->ids));
-	if (!t->ids)
-		return -ENOMEM;
 	r = hub_new(&t->hub);
 	if (r == 0)
 		t->hub->pool = t;
@@ -170,25 +174,54 @@ static void join_all(struct pcore_threads *t)
 	t->n = 0;
 }
 
+/* With the lock. What has ended meanwhile is joined with the others. */
+static int begin_one(struct batch *batch)
+{
+	struct pcore_threads *t = batch->threads;
+	int r;
+
+	if (t->n == t->n_max) {
+		unsigned max = t->n_max > 0 ? 2 * t->n_max : t->spec.threads;
+		pthread_t *ids = reallocarray(t->ids, max, sizeof(*ids));
+
+		if (!ids)
+			return -ENOMEM;
+		t->ids = ids;
+		t->n_max = max;
+	}
+	r = -pthread_create(&t->ids[t->n], NULL, run, batch);
+	if (r < 0)
+		return r;
+	t->n++;
+	t->live++;
+	batch->begun++;
+	return 0;
+}
+
+/* With the lock: until init has been run by all of them. */
+static int wait_for_ready(struct batch *batch)
+{
+	while (batch->ready < batch->begun)
+		(void)pthread_cond_wait(&batch->threads->changed, &batch->threads->hub->lock);
+	return batch->error;
+}
+
 static int start_all(struct pcore_threads *t)
 {
-	pthread_mutex_t *lock = &t->hub->lock;
-	int r = 0;
+	struct batch batch = { .threads = t };
+	int r = 0, error;
 
-	while (r == 0 && t->n < t->spec.threads) {
-		r = -pthread_create(&t->ids[t->n], NULL, run, t);
-		t->n += r == 0;
-	}
-	(void)pthread_mutex_lock(lock);
-	while (t->ready < t->n)
-		(void)pthread_cond_wait(&t->changed, lock);
+	(void)pthread_mutex_lock(&t->hub->lock);
+	while (r == 0 && t->n < t->spec.threads)
+		r = begin_one(&batch);
+	error = wait_for_ready(&batch);
 	if (r == 0)
-		r = t->init_error;
+		r = error;
 	if (r != 0) {
 		t->stopping = true;
 		(void)pthread_cond_broadcast(&t->work);
 	}
-	(void)pthread_mutex_unlock(lock);
+	(void)pthread_mutex_unlock(&t->hub->lock);
 	if (r != 0)
 		join_all(t);
 	return r;
@@ -215,6 +248,19 @@ int pcore_threads_new(struct pcore_threads **ret, const struct pcore_threads_spe
 	}
 	*ret = t;
 	return 0;
+}
+
+int pcore_threads_add(struct pcore_threads *t)
+{
+	struct batch batch = { .threads = t };
+	int r;
+
+	(void)pthread_mutex_lock(&t->hub->lock);
+	r = t->stopping ? -ESHUTDOWN : begin_one(&batch);
+	if (r == 0)
+		r = wait_for_ready(&batch);
+	(void)pthread_mutex_unlock(&t->hub->lock);
+	return r;
 }
 
 void pcore_threads_free(struct pcore_threads *t)

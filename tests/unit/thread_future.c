@@ -312,6 +312,38 @@ static void each_thread_is_initialised_once(void **state)
 	assert_int_equal(pcore_threads_new(&t, &spec), -EINVAL);
 }
 
+static void threads_are_added_one_by_one(void **state)
+{
+	atomic_int n = 0;
+	struct pcore_threads_spec spec = { .size = sizeof(spec), .threads = 1, .init = init_one, .arg = &n, .name = "pool" };
+	struct pcore_threads *t = NULL;
+	struct pcore_future *f[2];
+	struct gate g[2];
+
+	(void)state;
+	assert_int_equal(pcore_threads_new(&t, &spec), 0);
+	assert_int_equal(pcore_threads_add(t), 0);
+	assert_int_equal(n, 2);
+	for (int i = 0; i < 2; i++) {
+		gate_init(&g[i], i);
+		f[i] = submit(t, pass, &g[i]);
+	}
+	for (int i = 0; i < 2; i++) /* at the same time */
+		assert_int_equal(pcore_event_wait(g[i].begun, PCORE_FOREVER), 0);
+	assert_int_equal(pcore_threads_add(t), -EACCES);
+	for (int i = 0; i < 2; i++) {
+		pcore_event_set(g[i].go);
+		assert_int_equal(pcore_future_result(f[i], PCORE_FOREVER, NULL), 0);
+		pcore_future_free(f[i]);
+		gate_done(&g[i]);
+	}
+	assert_int_equal(pcore_threads_add(t), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(pcore_threads_shutdown(t, 0, PCORE_FOREVER), 0);
+	assert_int_equal(pcore_threads_add(t), -ESHUTDOWN);
+	pcore_threads_free(t);
+}
+
 static void a_mapping_gives_results_in_order(void **state)
 {
 	struct pcore_threads *t = pool(3, 2);
@@ -417,6 +449,7 @@ int main(void)
 		TEST(shutting_down_runs_or_cancels_what_waits),
 		TEST(a_bounded_pool_refuses_and_none_waits_for_itself),
 		TEST(each_thread_is_initialised_once),
+		TEST(threads_are_added_one_by_one),
 		TEST(a_mapping_gives_results_in_order),
 		TEST(a_mapping_gives_results_as_they_come_within_one_time),
 		TEST(many_are_run_once_each),

@@ -162,6 +162,10 @@ struct pcore_threads_spec {
  * threads. -EINVAL, -E2BIG (see pcore_thread_new()), -EAGAIN, -ENOMEM. */
 int pcore_threads_new(struct pcore_threads **ret, const struct pcore_threads_spec *spec);
 
+/* One thread more, which is there when it returns. What init returned in it, where it was not 0: then it has ended. -ESHUTDOWN,
+ * -EAGAIN, -ENOMEM. */
+int pcore_threads_add(struct pcore_threads *t);
+
 /* Run all that was submitted, then end. Not from one of its threads. Futures outlive it. */
 void pcore_threads_free(struct pcore_threads *t);
 
