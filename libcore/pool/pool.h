@@ -84,12 +84,13 @@ struct pcore_executor_ops {
 	void (*resume)(struct pcore_executor *ex, struct pcore_job *job);  /* its output was refused; there is room again */
 	void (*free)(struct pcore_executor *ex); /* with no job in it */
 
-	/* For executors whose processes outlive a job and take jobs in advance; all or none. These set job->slot. */
+	/* For executors whose processes outlive a job and take jobs in advance; all or none, but resize, which others may have,
+	 * too. These set job->slot. */
 	bool (*has_room)(const struct pcore_executor *ex);	/* for one job more: this decides, not the number running */
 	void (*flush)(struct pcore_executor *ex);		/* no more are started for the moment */
 	void (*close)(struct pcore_executor *ex, enum pcore_pool_stop how); /* no job comes any more; may be said again */
 	bool (*busy)(const struct pcore_executor *ex);		/* something lives on without a job: not idle yet */
-	int (*resize)(struct pcore_executor *ex, unsigned jobs); /* 0, -ENOMEM */
+	int (*resize)(struct pcore_executor *ex, unsigned jobs); /* 0, -errno */
 };
 
 /* Embedded first in an executor. */
@@ -147,7 +148,7 @@ bool pcore_pool_at_rest(const struct pcore_pool *p); /* nothing of it is left in
 /* Start what can be started. From the loop or before it runs. */
 void pcore_pool_kick(struct pcore_pool *p);
 
-/* Change how many run at a time; 0: none is started. What runs goes on. 0, -ENOMEM. */
+/* Change how many run at a time; 0: none is started. What runs goes on. 0; -errno: it is as before. */
 int pcore_pool_set_jobs(struct pcore_pool *p, unsigned jobs);
 
 /* Start nothing as long as it is held. A source without a job is still found out. */
@@ -294,7 +295,7 @@ unsigned pcore_worker_busy(const struct pcore_executor *ex);
 /* ---- the thread executor: a function of this process ---- */
 
 struct pcore_threaded_spec {
-	unsigned threads;  /* > 0; as many as the pool runs jobs at most */
+	unsigned threads;  /* > 0; as many as the pool runs jobs, to begin with */
 	const char *name;  /* of the threads, or NULL */
 	size_t output_max; /* bytes of a job; 0: no limit but memory */
 	/* Called in one of the threads, for several jobs at once: append the job's output to out and return its status, from

@@ -24,7 +24,7 @@ struct threaded {
 	struct pcore_threads *threads;
 	struct pcore_op op;
 	int fd;
-	unsigned in_flight;
+	unsigned n_threads, in_flight;
 	pthread_mutex_t lock;
 	struct pcore_list done; /* of struct task, under the lock */
 };
@@ -156,17 +156,46 @@ static void threaded_free(struct pcore_executor *ex)
 	free(t);
 }
 
-/* Signals are for the thread that has the loop. */
+/* Signals are for the thread that has the loop, not for those that this one starts. */
+static void block_signals(sigset_t *ret_before)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
+}
+
+static void restore_signals(const sigset_t *before)
+{
+	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 static int start_threads(struct threaded *t)
 {
 	struct pcore_threads_spec spec = { .size = sizeof(spec), .threads = t->spec.threads, .name = t->spec.name };
-	sigset_t all, before;
+	sigset_t before;
 	int r;
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	block_signals(&before);
 	r = pcore_threads_new(&t->threads, &spec);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	restore_signals(&before);
+	t->n_threads = spec.threads;
+	return r;
+}
+
+/* Of fewer jobs the pool takes care. */
+static int threaded_resize(struct pcore_executor *ex, unsigned jobs)
+{
+	struct threaded *t = threaded_of(ex);
+	sigset_t before;
+	int r = 0;
+
+	block_signals(&before);
+	while (t->n_threads < jobs && r == 0) {
+		r = pcore_threads_add(t->threads);
+		t->n_threads += r == 0;
+	}
+	restore_signals(&before);
 	return r;
 }
 
@@ -179,6 +208,7 @@ int pcore_threaded_new(struct pcore_executor **ret, struct pcore_loop *lp, const
 		.kill = threaded_nothing,
 		.resume = threaded_nothing,
 		.free = threaded_free,
+		.resize = threaded_resize,
 	};
 	struct threaded *t = calloc(1, sizeof(*t));
 	int r;

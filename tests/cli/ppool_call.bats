@@ -21,6 +21,22 @@ setup_file() {
 		return pcore_out_write(out, "\n", 1) < 0;
 	}
 
+	/* Goes on when there is a file NAME.go; NAME is there as long as it waits. */
+	int wait_for_go(const void *item, size_t size, struct pcore_out *out)
+	{
+		char go[32];
+
+		(void)snprintf(go, sizeof(go), "%.*s.go", (int)size, (const char *)item);
+		(void)pcore_out_write(out, item, size);
+		go[size] = 0;
+		(void)close(creat(go, 0600));
+		go[size] = '.';
+		while (access(go, F_OK) < 0)
+			usleep(1000);
+		go[size] = 0;
+		return unlink(go) < 0;
+	}
+
 	/* What some items ask for, then the same. */
 	int moody(const void *item, size_t size, struct pcore_out *out)
 	{
@@ -141,6 +157,32 @@ call() { timeout -k 5 60 ppool call "$@"; }
 
 	kill -TERM $pid
 	ends 143 $pid
+}
+
+waiting() {
+	[ "$(find . -name 'w[0-9]' | wc -l)" = "$1" ]
+}
+
+@test "USR1 adds a thread and USR2 takes one, with blocks of items and without" {
+	printf 'w%d\n' 1 2 3 4 5 >items
+	for words in './f.so:wait_for_go ::: w1 w2 w3 w4 w5' '-a items ./f.so:wait_for_go'; do
+		ppool call -j1 $words 3>&- &
+		wait_for 5 waiting 1
+		kill -USR1 $!
+		wait_for 5 waiting 2
+		kill -USR1 $!
+		wait_for 5 waiting 3
+		[ "$(sort /proc/$!/task/*/comm | grep ^call | paste -s)" = $'call-1\tcall-2\tcall-3' ]
+		kill -USR2 $!
+		wait_for 5 none_pending $!
+		touch w1.go
+		wait_for 5 waiting 2
+		touch w2.go
+		wait_for 5 exists w4
+		touch w3.go w4.go w5.go
+		ends 0 $!
+		rm w*.go
+	done
 }
 
 @test "what cannot be called is told before an item is read" {

@@ -8,7 +8,9 @@
 
 #include "tests/unit/support.h"
 
-enum { JOBS = 500, THREADS = 3 };
+enum { JOBS = 500, THREADS = 3, MORE_THREADS = 5 };
+
+#define CEILING (60 * NS_PER_S)
 
 struct square {
 	struct pcore_job job;
@@ -24,6 +26,7 @@ struct fixture {
 	struct square jobs[JOBS];
 	int next, done, idle;
 	atomic_int running, most;
+	struct pcore_barrier *barrier; /* NULL: jobs do not wait for each other */
 };
 
 static int next(void *ctx, struct pcore_job **ret)
@@ -74,6 +77,8 @@ static int run(void *ctx, struct pcore_job *job, struct pcore_buf *out)
 
 	while (running > most && !atomic_compare_exchange_strong(&f->most, &most, running))
 		;
+	if (f->barrier && pcore_barrier_wait(f->barrier, CEILING) < 0)
+		return 1;
 	s->tries++;
 	s->result = s->n * s->n;
 	(void)pcore_buf_addf(out, "%lld", (long long)s->result);
@@ -138,11 +143,31 @@ static void a_halt_ends_what_has_not_begun(void **state)
 	close_pool(&f);
 }
 
+/* So many at a time, or they would wait for each other in vain. */
+static void more_jobs_at_a_time_have_more_threads(void **state)
+{
+	static struct fixture f;
+	struct pcore_pool_spec spec = { .jobs = THREADS };
+
+	(void)state;
+	f = (struct fixture){ .idle = 0 };
+	assert_int_equal(pcore_barrier_new(&f.barrier, MORE_THREADS, NULL, NULL), 0);
+	open_pool(&f, &spec);
+	assert_int_equal(pcore_pool_set_jobs(f.pool, MORE_THREADS), 0);
+	assert_int_equal(pcore_loop_run(f.lp), 0);
+	assert_int_equal(f.done, JOBS);
+	for (int i = 0; i < JOBS; i++)
+		assert_int_equal(f.jobs[i].tries, 1);
+	close_pool(&f);
+	pcore_barrier_free(f.barrier);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(threads_run_all_jobs_and_retry_those_that_fail),
 		TEST(a_halt_ends_what_has_not_begun),
+		TEST(more_jobs_at_a_time_have_more_threads),
 	};
 
 	return RUN_TESTS(tests);
