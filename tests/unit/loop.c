@@ -729,44 +729,41 @@ static void a_timer_that_is_never_due_does_not_disturb_others(void **state)
 static void boot_time_timers_move_forward_and_back(void **state)
 {
 	struct pcore_loop *lp = loop_of(state);
-	struct probe late = PROBE, early = PROBE;
+	struct probe late = PROBE, later = PROBE, early = PROBE, r = PROBE;
 	int64_t now = pcore_clock_ns(CLOCK_BOOTTIME);
 	int fds[2];
-	struct probe r = PROBE;
 	char c;
 
 	make_pipe(fds);
 	assert_int_equal(write(fds[1], "x", 1), 1);
 	assert_int_equal(
-		pcore_op_timer(lp, &late.op, PCORE_CLOCK_BOOTTIME, now + NS_PER_S), 0);
+		pcore_op_timer(lp, &late.op, PCORE_CLOCK_BOOTTIME, now + 3600 * NS_PER_S), 0);
 	assert_int_equal(pcore_op_read(lp, &r.op, fds[0], &c, 1, -1), 0);
 	assert_int_equal(pcore_loop_turn(lp, true), 1); /* the late one is armed now */
 	assert_int_equal(
+		pcore_op_timer(lp, &later.op, PCORE_CLOCK_BOOTTIME, now + 100 * NS_PER_MS), 0);
+	assert_int_equal(
 		pcore_op_timer(lp, &early.op, PCORE_CLOCK_BOOTTIME, now + 10 * NS_PER_MS), 0);
 	assert_int_equal(finish(lp, &early), -ETIME);
-	assert_int_equal(late.calls, 0);
-	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) < now + NS_PER_S);
-	assert_int_equal(finish(lp, &late), -ETIME);
-	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) >= now + NS_PER_S);
+	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) >= now + 10 * NS_PER_MS);
+	if (pcore_op_live(&later.op)) /* not on a machine that was away for so long */
+		finish(lp, &later);
+	assert_int_equal(later.res, -ETIME);
+	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) >= now + 100 * NS_PER_MS);
 
+	pcore_op_cancel(lp, &late.op);
 	now = pcore_clock_ns(CLOCK_BOOTTIME);
-	assert_int_equal(write(fds[1], "x", 1), 1);
 	assert_int_equal(
-		pcore_op_timer(lp, &early.op, PCORE_CLOCK_BOOTTIME, now + 60 * NS_PER_S), 0);
-	assert_int_equal(pcore_op_read(lp, &r.op, fds[0], &c, 1, -1), 0);
-	assert_int_equal(pcore_loop_turn(lp, true), 1);
-	pcore_op_cancel(lp, &early.op);
-	assert_int_equal(
-		pcore_op_timer(lp, &late.op, PCORE_CLOCK_BOOTTIME, now + 15 * NS_PER_MS), 0);
+		pcore_op_timer(lp, &early.op, PCORE_CLOCK_BOOTTIME, now + 15 * NS_PER_MS), 0);
 	assert_int_equal(pcore_loop_run(lp), 0);
-	assert_int_equal(early.res, -ECANCELED);
+	assert_int_equal(late.res, -ECANCELED);
+	assert_int_equal(early.res, -ETIME);
 	assert_true(pcore_clock_ns(CLOCK_BOOTTIME) >= now + 15 * NS_PER_MS);
 	close_pair(fds);
 }
 
-static void a_timer_is_not_doubled_by_what_is_started_with_it(void **state)
+static int64_t time_of_a_timer_beside_a_read(struct pcore_loop *lp, int64_t ns)
 {
-	struct pcore_loop *lp = loop_of(state);
 	struct probe r = PROBE, t = PROBE;
 	int64_t start = pcore_now_ns(), took;
 	int fds[2];
@@ -774,14 +771,27 @@ static void a_timer_is_not_doubled_by_what_is_started_with_it(void **state)
 
 	make_pipe(fds);
 	assert_int_equal(pcore_op_read(lp, &r.op, fds[0], &c, 1, -1), 0);
-	assert_int_equal(
-		pcore_op_timer(lp, &t.op, PCORE_CLOCK_MONOTONIC, start + 200 * NS_PER_MS), 0);
+	assert_int_equal(pcore_op_timer(lp, &t.op, PCORE_CLOCK_MONOTONIC, start + ns), 0);
 	assert_int_equal(finish(lp, &t), -ETIME);
 	took = pcore_now_ns() - start;
-	assert_in_range(took, 200 * NS_PER_MS, 390 * NS_PER_MS);
 	pcore_op_cancel(lp, &r.op);
 	assert_int_equal(finish(lp, &r), -ECANCELED);
 	close_pair(fds);
+	return took;
+}
+
+static void a_timer_is_not_doubled_by_what_is_started_with_it(void **state)
+{
+	struct pcore_loop *lp = loop_of(state);
+	int64_t took, least = INT64_MAX;
+
+	/* a busy machine is late once, not each time */
+	for (int i = 0; i < 20 && least >= 390 * NS_PER_MS; i++) {
+		took = time_of_a_timer_beside_a_read(lp, 200 * NS_PER_MS);
+		assert_true(took >= 200 * NS_PER_MS);
+		least = took < least ? took : least;
+	}
+	assert_true(least < 390 * NS_PER_MS);
 }
 
 struct ticker {
