@@ -159,7 +159,7 @@ $(BUILD)/lib/%.map: libcore/%.sym
 $(BUILD)/lib/libpcore.so.$(SOVERSION): $(CORE_PIC) $(API_PIC)
 $(BUILD)/lib/libpcore.so.$(SOVERSION): LIBS = -luring
 $(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): $(CLUSTER_PIC) $(BUILD)/pic/libcore.a $(BUILD)/lib/libpcore.so.$(SOVERSION)
-$(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): LIBS = $(BUILD)/lib/libpcore.so.$(SOVERSION) -luring -lssl -lcrypto
+$(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): LIBS = $(BUILD)/lib/libpcore.so.$(SOVERSION) -luring
 $(BUILD)/lib/%.so.$(SOVERSION): $(BUILD)/lib/%.map
 	$(call say,LD)
 	$(Q)$(CC) -shared $(OUR_CFLAGS) -fPIC $(CFLAGS) -o $@ -Wl,-soname,$(@F) -Wl,--version-script=$< \
@@ -189,7 +189,6 @@ endef
 $(foreach t,$(TOOLS),$(eval $(call tool_objects,$t)))
 # liburing is a few calls around the ring: linked in, it costs no time when a tool starts
 $(TOOL_BINS): LIBS = -Wl,-Bstatic -luring -Wl,-Bdynamic
-$(BUILD)/pnode $(BUILD)/psubmit: LIBS = -Wl,-Bstatic -luring -Wl,-Bdynamic -lssl -lcrypto
 $(TOOL_BINS): $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
@@ -242,7 +241,9 @@ uninstall-completions:
 	rm -f $(foreach f,$(notdir $(ZSH_COMPLETIONS)),"$(DESTDIR)$(ZSHCOMPDIR)/$f")
 	rm -f $(foreach f,$(notdir $(FISH_COMPLETIONS)),"$(DESTDIR)$(FISHCOMPDIR)/$f")
 
-$(BUILD)/unit/%: LIBS = -lcmocka -luring -lssl -lcrypto
+$(BUILD)/unit/%: LIBS = -lcmocka -luring
+# their peers are made of plain OpenSSL
+$(BUILD)/unit/net_cert $(BUILD)/unit/net_tls: LIBS = -lcmocka -luring -lssl -lcrypto
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -253,7 +254,7 @@ $(BUILD)/unit/scheduler_sim: $(call objects,$(wildcard tests/sim/*.c))
 $(BUILD)/unit/scheduler_sim: LIBS = -lcmocka -luring -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray
 
 # where each allocation fails once
-$(BUILD)/unit/api_cluster: LIBS = -lcmocka -luring -lssl -lcrypto -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray
+$(BUILD)/unit/api_cluster: LIBS = -lcmocka -luring -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray
 
 $(BUILD)/helpers/%: LIBS = -luring
 $(BUILD)/helpers/%: $(BUILD)/obj/tests/helpers/%.o
@@ -276,7 +277,7 @@ $(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 $(BUILD)/bench/queue: $(ARCHIVES)
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
 $(BUILD)/bench/nextrun $(BUILD)/bench/late $(BUILD)/bench/timers $(BUILD)/bench/net: $(ARCHIVES)
-$(BUILD)/bench/%: LIBS = -luring -lpthread -lssl -lcrypto
+$(BUILD)/bench/%: LIBS = -luring -lpthread
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)

@@ -82,6 +82,8 @@ int pcore_cc_net_new(struct pcore_net **ret, struct pcore_loop *lp, enum pcore_n
 		spec.tls_ca = p->tls_ca;
 	}
 	r = pcore_net_new(ret, lp, &spec, &err);
+	if (r == -ELIBACC)
+		return pcore_cc_say(error, r, "tls", err.why);
 	if (r < 0)
 		return pcore_cc_say(error, r, p && p->tls_cert ? "certificate" : "key", p && p->tls_cert ? p->tls_cert : "");
 	return 0;

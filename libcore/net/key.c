@@ -317,7 +317,7 @@ static int write_key(const char *path, const char *text)
 	return r;
 }
 
-static int draw(void *p, size_t len)
+int net_random(void *p, size_t len)
 {
 	ssize_t n;
 
@@ -336,9 +336,9 @@ int pcore_net_keys_generate(const char *path, const char *kid, struct pcore_net_
 
 	if (kid && !is_kid(kid, strlen(kid)))
 		return net_error(err, -EINVAL, "the key's name is not 1 to 32 letters, digits, '.', '_' or '-'");
-	r = draw(secret, sizeof(secret));
+	r = net_random(secret, sizeof(secret));
 	if (r == 0)
-		r = draw(&number, sizeof(number));
+		r = net_random(&number, sizeof(number));
 	if (r == 0) {
 		(void)snprintf(name, sizeof(name), "k%08x", number);
 		base64_encode(encoded, secret, sizeof(secret));

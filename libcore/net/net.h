@@ -160,7 +160,8 @@ struct pcore_net_spec {
 };
 
 /* -EINVAL (keys and certificates, or a part of a certificate's three), -ENOKEY (no key for our role), -EBADMSG (a file that is no
- * certificate, or does not fit), -errno. The loop has to outlive it. */
+ * certificate, or does not fit), -ELIBACC (OpenSSL cannot be loaded: with keys or certificates only), -errno. The loop has to
+ * outlive it. */
 int pcore_net_new(struct pcore_net **ret, struct pcore_loop *lp, const struct pcore_net_spec *spec, struct pcore_net_error *err);
 
 /* Every listener and connection of it has to have ended (asserted). NULL is fine. */

@@ -2,7 +2,7 @@
 /*
  * private.h - what the files of this module know of each other.
  *
- * frame.c and key.c are pure and know no OpenSSL, so that they can be fuzzed; tls.c and context.c alone include it.
+ * frame.c and key.c are pure and know no OpenSSL, so that they can be fuzzed; tls.c and context.c alone call it.
  */
 #ifndef PCORE_NET_PRIVATE_H
 #define PCORE_NET_PRIVATE_H
@@ -62,6 +62,8 @@ int net_identity_parse(const void *text, size_t len, char ret_kid[static PCORE_N
  * explicit_bzero(*ret, *ret_len). */
 enum { NET_FILE_MAX = 16 * 1024 };
 int net_secret_read(const char *path, char **ret, size_t *ret_len, struct pcore_net_error *err);
+
+int net_random(void *p, size_t len); /* 0, -EIO */
 
 /* ---- queue of bytes: those from pos on are still there ---- */
 

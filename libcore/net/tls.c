@@ -17,7 +17,7 @@ enum { RECORD_MAX = 16 * 1024, OUT_MAX = 64 * 1024 * 1024 };
 
 static int bio_read(BIO *bio, char *buf, int len)
 {
-	struct net_tls *t = BIO_get_data(bio);
+	struct net_tls *t = ossl.BIO_get_data(bio);
 	size_t n = (size_t)len < t->in_len ? (size_t)len : t->in_len;
 
 	BIO_clear_retry_flags(bio);
@@ -33,7 +33,7 @@ static int bio_read(BIO *bio, char *buf, int len)
 
 static int bio_write(BIO *bio, const char *buf, int len)
 {
-	struct net_tls *t = BIO_get_data(bio);
+	struct net_tls *t = ossl.BIO_get_data(bio);
 
 	BIO_clear_retry_flags(bio);
 	return pcore_buf_add(&t->out.buf, buf, (size_t)len) < 0 ? -1 : len;
@@ -49,11 +49,11 @@ static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
 
 BIO_METHOD *net_tls_bio(void)
 {
-	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "pcore");
+	BIO_METHOD *m = ossl.BIO_meth_new(BIO_TYPE_SOURCE_SINK, "pcore");
 
-	if (m && BIO_meth_set_read(m, bio_read) == 1 && BIO_meth_set_write(m, bio_write) == 1 && BIO_meth_set_ctrl(m, bio_ctrl) == 1)
+	if (m && ossl.BIO_meth_set_read(m, bio_read) == 1 && ossl.BIO_meth_set_write(m, bio_write) == 1 && ossl.BIO_meth_set_ctrl(m, bio_ctrl) == 1)
 		return m;
-	BIO_meth_free(m);
+	ossl.BIO_meth_free(m);
 	return NULL;
 }
 
@@ -65,11 +65,11 @@ int net_tls_new(struct net_tls **ret, struct net_tls_ctx *x, bool server, const 
 	BIO *bio = NULL;
 
 	if (t) {
-		t->ssl = SSL_new(x->ssl);
-		bio = BIO_new(x->bio);
+		t->ssl = ossl.SSL_new(x->ssl);
+		bio = ossl.BIO_new(x->bio);
 	}
 	if (!t || !t->ssl || !bio) {
-		BIO_free(bio);
+		ossl.BIO_free(bio);
 		net_tls_free(t);
 		return -ENOMEM;
 	}
@@ -77,17 +77,17 @@ int net_tls_new(struct net_tls **ret, struct net_tls_ctx *x, bool server, const 
 	t->server = server;
 	t->limits = limits;
 	t->out.buf.max = OUT_MAX;
-	BIO_set_data(bio, t);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(t->ssl, bio, bio);
+	ossl.BIO_set_data(bio, t);
+	ossl.BIO_set_init(bio, 1);
+	ossl.SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_app_data(t->ssl, t);
 	/* A client that does not ask for a proof takes any server. A server asks for a certificate where it has an authority. */
 	if (!server || !x->keys)
-		SSL_set_verify(t->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, x->keys ? NULL : net_tls_verify);
+		ossl.SSL_set_verify(t->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, x->keys ? NULL : net_tls_verify);
 	if (server)
-		SSL_set_accept_state(t->ssl);
+		ossl.SSL_set_accept_state(t->ssl);
 	else
-		SSL_set_connect_state(t->ssl);
+		ossl.SSL_set_connect_state(t->ssl);
 	*ret = t;
 	return 0;
 }
@@ -96,10 +96,10 @@ void net_tls_free(struct net_tls *t)
 {
 	if (!t)
 		return;
-	SSL_free(t->ssl);
+	ossl.SSL_free(t->ssl);
 	pcore_buf_done(&t->out.buf);
 	free(t);
-	ERR_clear_error();
+	ossl.ERR_clear_error();
 }
 
 void net_tls_feed(struct net_tls *t, const void *data, size_t len)
@@ -145,7 +145,7 @@ static int alert_error(const struct net_tls *t, int alert, struct pcore_net_erro
 		return net_error(err, -EPROTONOSUPPORT, "the peer does not speak pcore/1");
 	case SSL_AD_BAD_RECORD_MAC:
 	case SSL_AD_INTERNAL_ERROR:
-		return net_error(err, -EBADMSG, "the peer gave up: %s", SSL_alert_desc_string_long(alert));
+		return net_error(err, -EBADMSG, "the peer gave up: %s", ossl.SSL_alert_desc_string_long(alert));
 	default:
 		break;
 	}
@@ -153,7 +153,7 @@ static int alert_error(const struct net_tls *t, int alert, struct pcore_net_erro
 		return net_error(err, -EKEYREJECTED, "authentication failed: the peer does not accept key '%s' for the role %s",
 			t->peer.name, pcore_net_role_name(t->ctx->role));
 	return net_error(err, -EKEYREJECTED, "authentication failed: the peer does not accept our %s (%s)",
-		t->ctx->keys ? "key" : "certificate", SSL_alert_desc_string_long(alert));
+		t->ctx->keys ? "key" : "certificate", ossl.SSL_alert_desc_string_long(alert));
 }
 
 static int key_error(const struct net_tls *t, struct pcore_net_error *err)
@@ -174,18 +174,18 @@ static int key_error(const struct net_tls *t, struct pcore_net_error *err)
 
 static int cert_error(const struct net_tls *t, struct pcore_net_error *err)
 {
-	long why = SSL_get_verify_result(t->ssl);
+	long why = ossl.SSL_get_verify_result(t->ssl);
 
 	if (why == X509_V_ERR_APPLICATION_VERIFICATION)
 		return net_error(err, -EKEYREJECTED, "the peer's certificate names no role (a SAN of URI:pnode:ROLE:NAME)");
-	return net_error(err, -EKEYREJECTED, "authentication failed: the peer's certificate: %s", X509_verify_cert_error_string(why));
+	return net_error(err, -EKEYREJECTED, "authentication failed: the peer's certificate: %s", ossl.X509_verify_cert_error_string(why));
 }
 
 static int tls_error(const struct net_tls *t, struct pcore_net_error *err)
 {
-	unsigned long e = ERR_peek_error();
+	unsigned long e = ossl.ERR_peek_error();
 	int reason = ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0;
-	const char *other = other_protocol(t), *text = e ? ERR_reason_error_string(e) : NULL;
+	const char *other = other_protocol(t), *text = e ? ossl.ERR_reason_error_string(e) : NULL;
 
 	if (other && !t->done)
 		return net_error(err, -EPROTO, "the peer speaks %s", other);
@@ -219,13 +219,13 @@ static int check_peer(struct net_tls *t, struct pcore_net_error *err)
 	const unsigned char *alpn = NULL;
 	unsigned len = 0;
 
-	SSL_get0_alpn_selected(t->ssl, &alpn, &len);
+	ossl.SSL_get0_alpn_selected(t->ssl, &alpn, &len);
 	if (len != sizeof(net_tls_alpn) - 1 || memcmp(alpn, net_tls_alpn + 1, len) != 0)
 		return net_error(err, -EPROTONOSUPPORT, "the peer does not speak pcore/1");
 	if (!t->ctx->keys)
 		return 0; /* net_tls_verify() was */
 	/* A server without the key can go on with a certificate instead; then the key was not used. */
-	if (SSL_session_reused(t->ssl) != 1)
+	if (ossl.SSL_session_reused(t->ssl) != 1)
 		return t->server ? key_error(t, err) : net_error(err, -EKEYREJECTED, "authentication failed: the peer has not used the key");
 	return 0;
 }
@@ -236,10 +236,10 @@ int net_tls_handshake(struct net_tls *t, struct pcore_net_error *err)
 
 	assert(!t->done);
 
-	ERR_clear_error();
-	r = SSL_do_handshake(t->ssl);
+	ossl.ERR_clear_error();
+	r = ossl.SSL_do_handshake(t->ssl);
 	if (r != 1) {
-		why = SSL_get_error(t->ssl, r);
+		why = ossl.SSL_get_error(t->ssl, r);
 		return why == SSL_ERROR_WANT_READ ? 0 : tls_error(t, err);
 	}
 	r = check_peer(t, err);
@@ -256,11 +256,11 @@ ssize_t net_tls_read(struct net_tls *t, void *buf, size_t len, struct pcore_net_
 	size_t n;
 	int r;
 
-	ERR_clear_error();
-	r = SSL_read_ex(t->ssl, buf, len, &n);
+	ossl.ERR_clear_error();
+	r = ossl.SSL_read_ex(t->ssl, buf, len, &n);
 	if (r == 1)
 		return (ssize_t)n;
-	switch (SSL_get_error(t->ssl, r)) {
+	switch (ossl.SSL_get_error(t->ssl, r)) {
 	case SSL_ERROR_WANT_READ:
 		return 0;
 	case SSL_ERROR_ZERO_RETURN:
@@ -278,8 +278,8 @@ static int rekey_if_due(struct net_tls *t, int64_t now)
 		t->keyed_at = now;
 	if (t->records < max->rekey_records && t->bytes < max->rekey_bytes && now - t->keyed_at < max->rekey_ns)
 		return 0;
-	ERR_clear_error();
-	if (SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED) != 1)
+	ossl.ERR_clear_error();
+	if (ossl.SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED) != 1)
 		return -EIO;
 	t->records = t->bytes = 0;
 	t->keyed_at = now;
@@ -296,8 +296,8 @@ int net_tls_write(struct net_tls *t, const void *buf, size_t len, int64_t now, s
 		r = rekey_if_due(t, now);
 		if (r < 0)
 			return tls_error(t, err);
-		ERR_clear_error();
-		if (SSL_write_ex(t->ssl, p, len < RECORD_MAX ? len : RECORD_MAX, &n) != 1)
+		ossl.ERR_clear_error();
+		if (ossl.SSL_write_ex(t->ssl, p, len < RECORD_MAX ? len : RECORD_MAX, &n) != 1)
 			return tls_error(t, err);
 		t->records++;
 		t->bytes += n;
@@ -307,9 +307,9 @@ int net_tls_write(struct net_tls *t, const void *buf, size_t len, int64_t now, s
 
 void net_tls_close(struct net_tls *t)
 {
-	ERR_clear_error();
+	ossl.ERR_clear_error();
 	if (t->done)
-		(void)SSL_shutdown(t->ssl); /* the queue takes it, or there is no memory for it */
+		(void)ossl.SSL_shutdown(t->ssl); /* the queue takes it, or there is no memory for it */
 }
 
 struct net_bytes *net_tls_queue(struct net_tls *t)
@@ -324,8 +324,8 @@ const struct net_tls_peer *net_tls_peer(const struct net_tls *t)
 
 int net_tls_export(struct net_tls *t, uint8_t ret[static PCORE_NET_EXPORT])
 {
-	ERR_clear_error();
+	ossl.ERR_clear_error();
 	if (!t->done)
 		return -ENOTCONN;
-	return SSL_export_keying_material(t->ssl, ret, PCORE_NET_EXPORT, export_label, sizeof(export_label) - 1, NULL, 0, 0) == 1 ? 0 : -EIO;
+	return ossl.SSL_export_keying_material(t->ssl, ret, PCORE_NET_EXPORT, export_label, sizeof(export_label) - 1, NULL, 0, 0) == 1 ? 0 : -EIO;
 }

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tls.h - what context.c and tls.c share: the only files that include OpenSSL.
+ * tls.h - what context.c and tls.c share.
  */
 #ifndef PCORE_NET_TLS_H
 #define PCORE_NET_TLS_H
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-
-#include "libcore/net/private.h"
+#include "libcore/net/openssl.h"
 
 struct net_tls_ctx {
 	SSL_CTX *ssl;

@@ -106,6 +106,10 @@ client() {
 	[[ "$output" == $'n1 b '[xy]$'\nn1 1 0 1' ]] || { echo "$output"; false; }
 	PCORE_KEY=$scratch/other run -1 timeout 60 ./client
 	[ "$output" = "key: $scratch/other: No such file or directory" ]
+	mkdir broken
+	seq 1000 >broken/libssl.so.3
+	LD_LIBRARY_PATH=$scratch/broken:${LD_LIBRARY_PATH-} run -1 timeout 60 ./client
+	[[ "$output" == "tls: cannot load 'libssl.so.3': $scratch/broken/libssl.so.3: "* ]]
 }
 
 @test "a handle proves itself with a certificate" {

@@ -191,6 +191,39 @@ peer() {
 	run -124 pnode status --timeout 0.5 "$peer"
 }
 
+@test "OpenSSL is loaded for TLS, and for nothing else" {
+	local watched=(env LD_DEBUG=files LD_DEBUG_OUTPUT="$scratch/loaded")
+	serve n
+	run -0 "${watched[@]}" psubmit map echo ::: a
+	run -0 "${watched[@]}" pnode status n
+	run -125 "${watched[@]}" psubmit list --scheduler "unix:$scratch/none" --wait-nodes 0.05
+	run -0 grep -l 'libc\.' loaded.*
+	run -1 grep -lE 'lib(ssl|crypto)' loaded.*
+	run -0 "${watched[@]}" psubmit map --nodes "127.0.0.1:$port" echo ::: a
+	run -0 grep -l 'libssl' loaded.*
+}
+
+@test "an OpenSSL that is broken is told in one line, and only TLS does without" {
+	serve n
+	mkdir broken
+	seq 1000 >broken/libssl.so.3
+	export LD_LIBRARY_PATH=$scratch/broken
+	run -0 psubmit map echo ::: a
+	[ "$output" = a ]
+	run -125 run_jobs echo ::: a
+	[ "$output" = "psubmit: cannot load 'libssl.so.3': $scratch/broken/libssl.so.3: invalid ELF header" ]
+	run -125 pnode status "127.0.0.1:$port"
+	[ "$output" = "pnode: cannot load 'libssl.so.3': $scratch/broken/libssl.so.3: invalid ELF header" ]
+	run -125 pnode serve "${as_node[@]}" --name other --listen 127.0.0.1:0
+	[ "$output" = "pnode: cannot load 'libssl.so.3': $scratch/broken/libssl.so.3: invalid ELF header" ]
+	run -1 pnode check
+	[[ "$output" == *"cannot load 'libssl.so.3': "* ]]
+
+	cp "$PCORE_BUILD/helpers/shiftclock.so" broken/libssl.so.3
+	run -125 run_jobs echo ::: a
+	[[ "$output" == "psubmit: cannot load 'libssl.so.3': $scratch/broken/libssl.so.3: undefined symbol: "* ]]
+}
+
 @test "a rogue server that shows a certificate instead of the key gets no jobs" {
 	command -v openssl >/dev/null || skip 'needs the openssl command'
 	pnode keygen

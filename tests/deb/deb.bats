@@ -73,9 +73,13 @@ not_enabled() {
 }
 
 @test "what they depend on is what their programs use" {
+	local deb
 	in_root sh -ec 'for file in /usr/bin/prun /usr/bin/ppool /usr/bin/pnode /usr/lib/*/libpcore*.so.0; do ! ldd $file | grep "not found"; done'
 	[ "$(dpkg-deb -f "$root"/debs/pcore_*.deb Depends | grep -c liburing)" = 0 ]
 	[[ $(dpkg-deb -f "$root"/debs/libpcore0_*.deb Depends) != *ssl* ]]
+	for deb in pcore libpcore-cluster0; do
+		[[ $(dpkg-deb -f "$root"/debs/${deb}_*.deb Depends) == *libssl3*'(>= 3.'* ]]
+	done
 }
 
 @test "the smoke test passes" {
