@@ -151,6 +151,8 @@ static int check_spec(struct pcore_cluster_client_spec *s)
 		s->scheduler = secure_getenv("PCORE_SCHEDULER");
 	if (s->scheduler ? nodes || s->local_cpus > 0 : !nodes && s->local_cpus == 0)
 		return -EINVAL;
+	if (s->exclusive && !s->scheduler) /* nodes of our own are not shared by one */
+		return -EINVAL;
 	if (s->wait_nodes < 0 || s->timeout < 0 || s->kill_after < 0 || (s->dir && s->dir[0] != '/'))
 		return -EINVAL;
 	if (s->cpus > PCORE_SCHED_CPUS_MAX || s->local_cpus > LOCAL_CPUS_MAX || s->retry_lost > RETRY_LOST_MAX)

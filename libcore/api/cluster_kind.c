@@ -170,6 +170,7 @@ static int put_bodies(const struct pcore_cluster_client *c, const struct pcore_c
 		.resources = { p->needs.data, p->needs.len, p->n_needs },
 		.labels = { .data = p->labels.data, .len = p->labels.len, .n = p->n_labels },
 		.node = j->node,
+		.exclusive = c->spec.exclusive,
 	};
 	const struct pcore_wire_argv pieces = { p->argv.data, p->argv.len };
 	int r = pcore_wire_put_env(env, &e);

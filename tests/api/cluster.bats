@@ -56,13 +56,14 @@ client() {
 	cat >client.c <<-'END'
 		#include <pcore/cluster.h>
 		#include <stdio.h>
+		#include <stdlib.h>
 		#include <string.h>
 
 		int main(int argc, char **argv)
 		{
 			char *command[] = { "sh", "-c", "echo $PCORE_NODE $A $PCORE_RESOURCE_GPU", NULL }, *env[] = { "A=b", NULL };
 			const char *nodes[] = { argc > 1 ? argv[1] : NULL, NULL }, *resources[] = { "gpu", NULL };
-			struct pcore_cluster_client_spec spec = { .size = sizeof(spec) };
+			struct pcore_cluster_client_spec spec = { .size = sizeof(spec), .exclusive = getenv("EXCLUSIVE") != NULL };
 			struct pcore_cluster_client_job job = { .size = sizeof(job), .argv = command, .env = env, .labels = "disk=ssd",
 				.resources = resources, .cpus = 2, .priority = 7, .dir = "/", .timeout = 60000000000 };
 			struct pcore_cluster_client_result result = { .size = sizeof(result) };
@@ -94,14 +95,19 @@ client() {
 	compile client.c
 }
 
-@test "a handle is a client of a scheduler that many share" {
-	client
+# A scheduler, which PCORE_SCHEDULER names, and a node of it.
+shared_cluster() {
 	pnode keygen
 	listens scheduler
 	export PCORE_SCHEDULER=$address
 	pnode serve "${as_nobody[@]}" --name n1 --cpus 2 --label disk=ssd --resource 'gpu=[x,y]' --sandbox none --scheduler "$address" \
 		>serve.out 2>serve.log </dev/null 3>&- &
 	running+=("$!")
+}
+
+@test "a handle is a client of a scheduler that many share" {
+	client
+	shared_cluster
 	run -0 timeout 60 ./client
 	[[ "$output" == $'n1 b '[xy]$'\nn1 1 0 1' ]] || { echo "$output"; false; }
 	PCORE_KEY=$scratch/other run -1 timeout 60 ./client
@@ -110,6 +116,20 @@ client() {
 	seq 1000 >broken/libssl.so.3
 	LD_LIBRARY_PATH=$scratch/broken:${LD_LIBRARY_PATH-} run -1 timeout 60 ./client
 	[[ "$output" == "tls: cannot load 'libssl.so.3': $scratch/broken/libssl.so.3: "* ]]
+}
+
+@test "a handle has the nodes of a scheduler for itself" {
+	client
+	shared_cluster
+	psubmit async sh -c "until [ -e $scratch/go ]; do sleep 0.02; done" >first
+	EXCLUSIVE=1 timeout 60 ./client >out 3>&- &
+	local alone=$!
+	wait_for sh -c 'psubmit async echo later >id; psubmit explain "$(cat id)" | grep -q "another client has for itself"'
+	[ ! -s out ]
+	touch go
+	wait "$alone"
+	[[ "$(cat out)" == $'n1 b '[xy]$'\nn1 1 0 1' ]] || { cat out; false; }
+	[ "$(psubmit get "$(cat id)")" = later ]
 }
 
 @test "a handle proves itself with a certificate" {

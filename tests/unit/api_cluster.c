@@ -797,6 +797,9 @@ static void bad_specs_are_refused(void **state)
 	spec.scheduler = "unix:/none";
 	check_spec(&spec, -EINVAL);
 	spec = local_spec();
+	spec.exclusive = 1; /* of a scheduler's nodes */
+	check_spec(&spec, -EINVAL);
+	spec = local_spec();
 	spec.tls_cert = "cert.pem";
 	check_spec(&spec, -EINVAL);
 	assert_int_equal(pcore_cluster_client_open(NULL, &spec, NULL), -EINVAL);

@@ -57,7 +57,8 @@ struct pcore_cluster_client_spec {
 	/* The address of a scheduler that serves many, instead of nodes and local_cpus; with none of the three, $PCORE_SCHEDULER. */
 	const char *scheduler;
 	const char *tls_cert, *tls_key, *tls_ca; /* PEM files, all three: certificates instead of a key */
-	int pollable; /* 1: it has a descriptor, pcore_cluster_client_fd() */
+	int pollable;  /* 1: it has a descriptor, pcore_cluster_client_fd() */
+	int exclusive; /* 1: the scheduler's nodes run nothing else, from its first job until it is closed */
 };
 
 /* How a job ended, and what it wrote. */
