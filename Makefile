@@ -177,7 +177,7 @@ $(BUILD)/lib/%.a: libcore/%.sym
 
 # against the last release: tests/abi/NAME.abi was written by abi-dump, then
 abi: libs ## compare the libraries' ABI with the last release's (abidiff)
-	@sh tests/abi/run $(BUILD)/lib $(LIBRARIES)
+	@sh tests/abi/run $(BUILD)/lib tests/abi $(LIBRARIES)
 
 abi-dump: libs ## store the libraries' ABI: a part of making a release
 	@for l in $(LIBRARIES); do \
