@@ -60,6 +60,10 @@ void future_unref_locked(struct pcore_future *f);
 /* A pending one leaves the queue. Called with the lock. */
 void threads_unqueue(struct pcore_threads *t, struct pcore_future *f);
 
+/* Whether what waits in a pool of threads is to be cancelled; how many threads there are. */
+bool threads_cancelling(const struct pcore_threads *t);
+unsigned threads_count(const struct pcore_threads *t);
+
 static inline bool future_over(const struct pcore_future *f)
 {
 	int state = atomic_load(&f->state);

@@ -23,6 +23,7 @@ struct pcore_threads {
 	pthread_t *ids; /* of n threads */
 	unsigned n, n_max, n_named, idle, live;
 	bool stopping, joined;
+	_Atomic bool cancelling;
 };
 
 /* Threads that somebody has begun and waits for. Under the hub's lock. */
@@ -312,10 +313,26 @@ int pcore_threads_submit(struct pcore_threads *t, int64_t (*fn)(void *arg), void
 	return r;
 }
 
+bool threads_cancelling(const struct pcore_threads *t)
+{
+	return atomic_load(&t->cancelling);
+}
+
+unsigned threads_count(const struct pcore_threads *t)
+{
+	unsigned n;
+
+	(void)pthread_mutex_lock(&t->hub->lock);
+	n = t->n;
+	(void)pthread_mutex_unlock(&t->hub->lock);
+	return n;
+}
+
 static void cancel_queued(struct pcore_threads *t)
 {
 	pthread_mutex_t *lock = &t->hub->lock;
 
+	atomic_store(&t->cancelling, true);
 	(void)pthread_mutex_lock(lock);
 	while (!pcore_list_empty(&t->queue)) {
 		struct pcore_future *f = container_of(t->queue.next, struct pcore_future, link);

@@ -410,7 +410,62 @@ static void a_mapping_gives_results_as_they_come_within_one_time(void **state)
 		gate_done(&g[i]);
 }
 
+static void a_mapping_is_cancelled_item_by_item(void **state)
+{
+	enum { ITEMS = 6, THREADS = 2 };
+	struct pcore_threads *t = pool(THREADS, 0);
+	struct pcore_mapping *m = NULL;
+	struct gate g[ITEMS];
+	int64_t result = 0;
+
+	(void)state;
+	for (int i = 0; i < ITEMS; i++)
+		gate_init(&g[i], i);
+	assert_int_equal(pcore_threads_map(&m, t, pass, g, sizeof(g[0]), ITEMS, 0, PCORE_FOREVER), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pcore_event_wait(g[i].begun, PCORE_FOREVER), 0);
+	assert_int_equal(pcore_threads_shutdown(t, 1, 0), -ETIMEDOUT);
+	for (int i = 0; i < ITEMS; i++)
+		pcore_event_set(g[i].go);
+	for (int i = 0; i < ITEMS; i++) {
+		assert_int_equal(pcore_mapping_next(m, NULL, &result), 1);
+		assert_int_equal(result, i < THREADS ? i : -ECANCELED);
+		assert_int_equal(g[i].runs, i < THREADS);
+	}
+	pcore_mapping_free(m);
+	pcore_threads_free(t);
+	for (int i = 0; i < ITEMS; i++)
+		gate_done(&g[i]);
+}
+
 enum { MANY = 20000, AT_A_TIME = 64 };
+
+static void a_mapping_of_many_tells_each_once(void **state)
+{
+	struct pcore_threads *t = pool(4, 2);
+	int64_t *items = calloc(MANY, sizeof(*items)), result = 0;
+	bool *seen = calloc(MANY, 1);
+	struct pcore_mapping *m = NULL;
+	size_t index = 0;
+
+	(void)state;
+	for (int64_t i = 0; i < MANY; i++)
+		items[i] = i;
+	for (unsigned flags = 0; flags <= PCORE_MAPPING_AS_COMPLETED; flags++) {
+		assert_int_equal(pcore_threads_map(&m, t, square, items, sizeof(items[0]), MANY, flags, PCORE_FOREVER), 0);
+		for (int64_t i = 0; i < MANY; i++) {
+			assert_int_equal(pcore_mapping_next(m, &index, &result), 1);
+			assert_int_equal(result, (int64_t)(index * index));
+			assert_int_equal(seen[index], flags);
+			seen[index] = !flags;
+		}
+		assert_int_equal(pcore_mapping_next(m, NULL, NULL), 0);
+		pcore_mapping_free(m);
+	}
+	pcore_threads_free(t);
+	free(items);
+	free(seen);
+}
 
 static void many_are_run_once_each(void **state)
 {
@@ -452,6 +507,8 @@ int main(void)
 		TEST(threads_are_added_one_by_one),
 		TEST(a_mapping_gives_results_in_order),
 		TEST(a_mapping_gives_results_as_they_come_within_one_time),
+		TEST(a_mapping_is_cancelled_item_by_item),
+		TEST(a_mapping_of_many_tells_each_once),
 		TEST(many_are_run_once_each),
 	};
 

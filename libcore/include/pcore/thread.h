@@ -213,8 +213,8 @@ struct pcore_mapping;
 
 enum { PCORE_MAPPING_AS_COMPLETED = 1 << 0 }; /* else in order */
 
-/* Run fn for each of n things of item_size bytes that begin at items, which have to last until the mapping is freed. The
- * time-out is that of all of it. 0, -ETIMEDOUT (a bounded queue), -EINVAL, -ESHUTDOWN, -ENOMEM. */
+/* Run fn for each of n things of item_size bytes that begin at items, which have to last until the mapping is freed. The time-out
+ * is that of all of it. Threads that are added later take no part. 0, -ETIMEDOUT (a bounded queue), -EINVAL, -ESHUTDOWN, -ENOMEM. */
 int pcore_threads_map(struct pcore_mapping **ret, struct pcore_threads *t, int64_t (*fn)(void *item), void *items, size_t item_size,
 	size_t n, unsigned flags, int64_t timeout);
 
