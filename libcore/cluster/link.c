@@ -377,6 +377,7 @@ static int join(struct link *l)
 		.ahead_max = first_ahead(l),
 		.rtt_ns = h->ahead_ns > 0 ? h->ahead_ns / 2 : RTT_NS,
 		.eager = h->ahead_ns > 0,
+		.draining = m->state == PCORE_WIRE_DRAINING,
 		.ctx = l,
 	};
 	int r;
@@ -392,8 +393,6 @@ static int join(struct link *l)
 	}
 	if (r < 0)
 		return r;
-	if (m->state == PCORE_WIRE_DRAINING)
-		(void)pcore_sched_node_drain(h->sched, now_of(l), l->handle, PCORE_SCHED_DRAIN);
 	l->joined = true;
 	l->failures = 0;
 	if (h->stays)

@@ -202,6 +202,7 @@ int pcore_sched_node_join(struct pcore_sched *s, int64_t now_ns, const struct pc
 	sched_bucket(s, n);
 	sched_classes_see(s, n);
 	sched_freed(s, n);
+	sched_node_quiet(s, n);
 	*ret_node = n->handle;
 	sched_node_strip(&fresh);
 	sched_settle(s);

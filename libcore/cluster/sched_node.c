@@ -269,6 +269,7 @@ int sched_node_equip(struct pcore_sched *s, struct node *fresh, const struct pco
 	fresh->ahead_max = spec->ahead_max;
 	fresh->rtt_ns = spec->rtt_ns;
 	fresh->eager = spec->eager;
+	fresh->draining = spec->draining;
 	fresh->ctx = spec->ctx;
 	return r < 0 ? r : copy_stock(s, fresh, spec);
 }
@@ -288,6 +289,8 @@ void sched_node_swap(struct node *n, struct node *fresh)
 	n->ahead_max = fresh->ahead_max;
 	n->rtt_ns = fresh->rtt_ns;
 	n->eager = fresh->eager;
+	n->draining = fresh->draining;
+	n->told_drained = false;
 	n->ctx = fresh->ctx;
 	fresh->stock = old.stock;
 	fresh->n_stock = old.n_stock;

@@ -196,6 +196,7 @@ struct pcore_sched_node {
 	uint32_t ahead_max;
 	int64_t rtt_ns; /* 0: not known yet, then nothing is sent ahead */
 	bool eager;	/* send ahead what nothing is known of, too */
+	bool draining;	/* as pcore_sched_node_drain() can change it */
 	void *ctx;	/* comes back with each batch */
 };
 

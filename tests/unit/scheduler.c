@@ -753,6 +753,27 @@ static void a_draining_node_ends_what_it_has_and_an_evicted_one_hands_it_on(void
 	pcore_sched_free(b.s);
 }
 
+static void a_node_that_connects_says_whether_it_drains(void **state)
+{
+	struct pcore_sched_node n = { .name = "a", .instance = 1, .cpus = 1, .draining = true };
+	struct bed b;
+	uint64_t node;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ 0 });
+	submit(&b, 1, (struct pcore_sched_jobs){ 0 });
+	assert_int_equal(pcore_sched_node_join(b.s, 1, &n, NULL, 0, &node), 0);
+	listen(&b);
+	assert_int_equal(b.n_acts, 0);
+	assert_int_equal(b.news[b.n_news - 1].kind, PCORE_SCHED_DRAINED);
+	assert_int_equal(pcore_sched_node_gone(b.s, 1, node), 0);
+	n.draining = false; /* somebody has said so there meanwhile */
+	assert_int_equal(pcore_sched_node_join(b.s, 1, &n, NULL, 0, &node), 0);
+	listen(&b);
+	assert_int_equal(count(&b, PCORE_SCHED_START), 1);
+	pcore_sched_free(b.s);
+}
+
 static void more_cpus_take_more_and_fewer_end_nothing(void **state)
 {
 	struct bed b;
@@ -1364,6 +1385,7 @@ int main(void)
 		TEST(a_node_that_stays_away_is_lost_and_its_late_claims_are_refused),
 		TEST(a_node_that_started_anew_has_lost_its_jobs),
 		TEST(a_draining_node_ends_what_it_has_and_an_evicted_one_hands_it_on),
+		TEST(a_node_that_connects_says_whether_it_drains),
 		TEST(more_cpus_take_more_and_fewer_end_nothing),
 		TEST(short_jobs_are_sent_ahead_and_promoted_in_their_order),
 		TEST(more_is_sent_ahead_when_a_node_may_have_more),
