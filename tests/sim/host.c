@@ -129,12 +129,25 @@ static void take_batches(struct sim *w)
 			assert(b.actions[i].n_ids <= SIM_IDS);
 			for (size_t k = 0; k < b.actions[i].n_ids; k++)
 				h.message.ids[k] = b.ids[b.actions[i].ids + k];
-			if (b.actions[i].verb == PCORE_SCHED_START)
+			if (b.actions[i].verb == PCORE_SCHED_START) {
+				if (w->stopped || w->nodes[node].draining)
+					sim_fail(w, "stopped: job %ju is sent to n%u", (uintmax_t)b.actions[i].job, node);
 				oracle_sent(w->oracle, b.actions[i].cookie);
+			}
 			w->held = sim_grow(w->held, &w->held_cap, w->n_held + 1, sizeof(*w->held));
 			w->held[w->n_held++] = h;
 		}
 	}
+}
+
+static void end_if_drained(struct sim *w)
+{
+	static const struct step again = { .kind = STEP_RESTART, .for_ns = NS_PER_S };
+
+	if (!w->closed || !w->plan->persist || pcore_sched_counts(w->sched).arrays > 0)
+		return;
+	w->closed = false;
+	sim_event(w, w->now, EV_STEP, 0)->step = &again;
 }
 
 static void turn(struct sim *w, bool commit)
@@ -158,6 +171,7 @@ static void turn(struct sim *w, bool commit)
 		w->chunks[w->n_chunks++] = (struct chunk){ w->journal.len, w->n_told };
 	}
 	take_batches(w);
+	end_if_drained(w);
 	oracle_shares(w->oracle);
 	if (commit || !w->plan->persist)
 		host_commit(w);
@@ -217,6 +231,7 @@ void host_joined(struct sim *w, struct event *e)
 	plan_node(w->plan, e->who, &spec);
 	spec.instance = n->life;
 	spec.cpus = n->cpus;
+	spec.draining = n->draining;
 	spec.ctx = (void *)(uintptr_t)e->who;
 	if (!w->down)
 		r = CALL(w, pcore_sched_node_join(w->sched, w->now, &spec, e->claims, e->n_claims, &n->handle));
@@ -286,6 +301,7 @@ static void restart(struct sim *w, int64_t for_ns)
 	check_restore(w);
 	sim_trace(w, "the scheduler dies, and keeps %zu of %zu chunks", kept, w->n_chunks);
 	w->down = true;
+	w->stopped = w->closed = false;
 	pcore_sched_free(w->sched);
 	w->sched = NULL;
 	w->n_chunks = w->n_durable = kept;
@@ -340,6 +356,10 @@ static void submit(struct sim *w, const struct step *step)
 	uint32_t n;
 	int r;
 
+	if (w->closed) {
+		sim_event(w, w->now + 100 * NS_PER_MS, EV_RESUBMIT, 0)->step = step;
+		return;
+	}
 	if (!c->present)
 		client_join(w, step->who);
 	plan_jobs(step, oracle_next_cookie(w->oracle), &jobs);
@@ -419,8 +439,24 @@ static void drain(struct sim *w, unsigned i, enum pcore_sched_drain how)
 {
 	int r = CALL(w, pcore_sched_node_drain(w->sched, w->now, w->nodes[i].handle, how));
 
+	w->nodes[i].draining = how != PCORE_SCHED_OPEN; /* and says so when it connects again */
 	if (r < 0 && r != -ESTALE)
 		check(w, "a drain", r);
+}
+
+static void stop(struct sim *w, bool yes)
+{
+	w->stopped = yes;
+	CALL(w, (pcore_sched_stop(w->sched, w->now, yes), 0));
+}
+
+void host_start_again(struct sim *w)
+{
+	w->closed = false;
+	if (w->down || !w->stopped)
+		return;
+	stop(w, false);
+	host_turn(w);
 }
 
 void host_step(struct sim *w, const struct step *step)
@@ -459,6 +495,18 @@ void host_step(struct sim *w, const struct step *step)
 	case STEP_OPEN:
 		drain(w, step->who, PCORE_SCHED_OPEN);
 		break;
+	case STEP_STOP:
+		stop(w, true);
+		sim_event(w, w->now + step->for_ns, EV_START, SIM_NODES);
+		break;
+	case STEP_CLOSE:
+		w->closed = true;
+		sim_event(w, w->now + step->for_ns, EV_START, SIM_NODES);
+		break;
+	case STEP_STOP_NODE:
+		node_stop(w, step->who, true);
+		sim_event(w, w->now + step->for_ns, EV_START, step->who);
+		return;
 	case STEP_CUT:
 		node_cut(w, step->who, step->for_ns);
 		return;

@@ -91,7 +91,7 @@ static void begin_waiting(struct sim *w, unsigned i)
 {
 	struct sim_node *n = &w->nodes[i];
 
-	for (size_t k = 0; k < n->n_jobs; k++) {
+	for (size_t k = 0; k < n->n_jobs && !n->stopped; k++) {
 		if (n->jobs[k].state != SIM_WAITS)
 			continue;
 		if (cpus_used(n, true) + n->jobs[k].cpus > (n->jobs[k].ahead ? n->cpus : n->cpus_max) ||
@@ -215,6 +215,14 @@ void node_set_cpus(struct sim *w, unsigned i, uint32_t cpus)
 		begin_waiting(w, i);
 }
 
+/* Somebody says so at the node, which keeps it to itself. */
+void node_stop(struct sim *w, unsigned i, bool stop)
+{
+	w->nodes[i].stopped = stop;
+	if (w->nodes[i].alive)
+		begin_waiting(w, i);
+}
+
 /* ---- its life ---- */
 
 void node_start(struct sim *w, unsigned i)
@@ -225,6 +233,7 @@ void node_start(struct sim *w, unsigned i)
 	plan_node(w->plan, i, &spec);
 	n->life = ++w->connections;
 	n->alive = true;
+	n->stopped = n->draining = false;
 	n->cpus = n->cpus_max = spec.cpus;
 	node_join(w, i);
 }

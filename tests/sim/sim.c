@@ -145,12 +145,14 @@ static void settle(struct sim *w)
 		return;
 	}
 	w->settled = true;
+	host_start_again(w);
 	for (unsigned i = 0; i < w->plan->n_nodes; i++) {
 		struct step open = { .kind = STEP_OPEN, .who = i }, cpus = { .kind = STEP_CPUS, .who = i };
 		struct pcore_sched_node spec;
 
 		plan_node(w->plan, i, &spec);
 		cpus.what = spec.cpus;
+		node_stop(w, i, false);
 		host_step(w, &open);
 		host_step(w, &cpus);
 	}
@@ -210,6 +212,7 @@ static void on_node(struct sim *w, struct event *e)
 	case EV_COMMIT:
 	case EV_RESTARTED:
 	case EV_RESUBMIT:
+	case EV_START:
 	case EV_SETTLED:
 		break;
 	}
@@ -225,6 +228,10 @@ static void on_event(struct sim *w, struct event *e)
 		host_restarted(w);
 	else if (e->kind == EV_RESUBMIT)
 		host_resubmit(w, e->step);
+	else if (e->kind == EV_START && e->who == SIM_NODES)
+		host_start_again(w);
+	else if (e->kind == EV_START)
+		node_stop(w, e->who, false);
 	else if (e->kind == EV_SETTLED)
 		settle(w);
 	else

@@ -39,6 +39,9 @@ enum step_kind {
 	STEP_DRAIN,
 	STEP_EVICT,
 	STEP_OPEN,
+	STEP_STOP,  /* the scheduler: nothing begins for a while */
+	STEP_CLOSE, /* it takes no jobs for a while, and when it has none it ends, and is started again */
+	STEP_STOP_NODE,
 	STEP_CUT,
 	STEP_HANG,
 	STEP_CRASH,
@@ -113,6 +116,7 @@ enum event_kind {
 	EV_COMMIT,
 	EV_RESTARTED,
 	EV_RESUBMIT,
+	EV_START,	 /* who: a node that was stopped, or SIM_NODES: the scheduler */
 	EV_SETTLED,	 /* no more faults */
 };
 
@@ -133,6 +137,8 @@ struct event {
 struct sim_node {
 	uint64_t life;	     /* its instance; another one each time it starts */
 	bool alive;
+	bool stopped;	     /* it begins nothing */
+	bool draining;	     /* it is to be sent nothing */
 	uint64_t connection; /* as it sees it; 0: none */
 	uint64_t heard;	     /* the connection that the scheduler has with it, and */
 	uint64_t handle;     /* its name for it */
@@ -169,6 +175,7 @@ struct sim {
 	FILE *trace;
 	char *failure;
 	bool failed, settled, down;
+	bool stopped, closed; /* the scheduler */
 	int64_t now;
 	uint64_t connections, random_host, random_memory;
 	struct pcore_heap events;
@@ -209,6 +216,7 @@ void node_crash(struct sim *w, unsigned i, int64_t for_ns);
 void node_hear(struct sim *w, unsigned i, const struct message *m);
 void node_end(struct sim *w, unsigned i, uint64_t job, uint32_t attempt);
 void node_set_cpus(struct sim *w, unsigned i, uint32_t cpus);
+void node_stop(struct sim *w, unsigned i, bool stop);
 void node_join(struct sim *w, unsigned i);
 void node_cut(struct sim *w, unsigned i, int64_t for_ns);
 
@@ -229,6 +237,7 @@ int host_tick(struct sim *w);
 void host_restarted(struct sim *w);
 void host_resubmit(struct sim *w, const struct step *step);
 void host_settled(struct sim *w);
+void host_start_again(struct sim *w);
 
 /* memory.c: while the scheduler is called; NULL: no more */
 void memory_fails(uint64_t *random);
