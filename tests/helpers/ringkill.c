@@ -188,6 +188,8 @@ static void take_items(unsigned worker, bool lease)
 	for (;;) {
 		int n;
 
+		if (lease)
+			revive_one(r, &buf); /* first of all: who buried it may have been killed, and the ring be full of it */
 		buf.len = 0;
 		atomic_store(&t->unsure[worker], !lease);
 		n = pcore_ring_get(r, items, 1 + rnd(BATCH), &how, &buf, INT64_MAX);
@@ -202,8 +204,6 @@ static void take_items(unsigned worker, bool lease)
 			else
 				note(&items[i]);
 		atomic_store(&t->unsure[worker], false);
-		if (lease)
-			revive_one(r, &buf);
 	}
 	atomic_store(&t->unsure[worker], false);
 	_exit(0);
