@@ -204,6 +204,10 @@ is_input() { [ "$1" = "$(md5sum <in)" ]; }
 @test "--csv keeps a newline within quotes" {
 	run -0 blocks 'a,"1\n2",b\n"x""\n"\nc"\n"d"\n' --csv --records 1
 	[ "$output" = $'<a,"1/2",b/>\n<"x""/"/>\n<c"/>\n<"d"/>' ]
+	run -0 blocks '\xef\xbb\xbf"1\n2",a\nb\n\xef\xbb"c\n' --csv --records 1 # a byte order mark, and what is none
+	[ "$output" = $'<\xef\xbb\xbf"1/2",a/>\n<b/>\n<\xef\xbb"c/>' ]
+	run -0 file_blocks '\xef\xbb\xbf"1\n2"\nb\n' --csv --block 5
+	[ "$output" = $'<\xef\xbb\xbf"1/2"/>\n<b/>' ]
 	run -0 file_blocks 'a,"1\n2"\r\nb\r\n' --csv --block 5
 	[ "$output" = $'<a,"1/2"\r/>\n<b\r/>' ]
 }

@@ -214,11 +214,16 @@ static size_t next_match(const struct records *r, struct records_scan *scan, con
 	return 0;
 }
 
+/* The first field begins behind a byte order mark. */
 static size_t next_row(const struct records *r, struct records_scan *scan, const char *data, size_t len)
 {
+	static const char mark[] = { '\xef', '\xbb', '\xbf' };
+
 	for (; scan->at < len; scan->at++) {
 		char c = data[scan->at];
 
+		if (scan->at == sizeof(mark) && memcmp(data, mark, sizeof(mark)) == 0)
+			scan->csv = CSV_FIELD;
 		if (scan->csv == CSV_QUOTED) {
 			if (c == '"')
 				scan->csv = CSV_QUOTE;
