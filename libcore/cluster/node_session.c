@@ -628,22 +628,6 @@ static void closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_e
 
 static const struct pcore_net_ops conn_ops = { .frame = frame, .room = room, .closed = closed };
 
-static void forgotten_frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *f)
-{
-	(void)c;
-	(void)ctx;
-	(void)f;
-}
-
-static void forgotten_closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_error *e)
-{
-	(void)c;
-	(void)ctx;
-	(void)e;
-}
-
-static const struct pcore_net_ops forgotten_ops = { .frame = forgotten_frame, .closed = forgotten_closed };
-
 static struct node_session *find_session(struct pcore_node *n, const struct pcore_net_peer *peer)
 {
 	PCORE_LIST_FOREACH_SAFE(node, &n->sessions) {
@@ -727,7 +711,7 @@ void node_session_serve(struct pcore_node *n, struct pcore_net_conn *c, struct n
 	struct node_session *s = peer->role == PCORE_NET_ADMIN ? NULL : find_session(n, peer);
 
 	if (s && s->conn) { /* it has noticed before us that the old connection is broken */
-		pcore_net_own(s->conn, &forgotten_ops, NULL);
+		pcore_net_disown(s->conn);
 		pcore_net_abort(s->conn);
 		s->conn = NULL;
 		if (s->dial)
@@ -736,7 +720,7 @@ void node_session_serve(struct pcore_node *n, struct pcore_net_conn *c, struct n
 	if (!s && !n->down)
 		s = session_new(n, peer);
 	if (!s) {
-		pcore_net_own(c, &forgotten_ops, NULL);
+		pcore_net_disown(c);
 		pcore_net_refuse(c, n->down ? "this node is about to end" : "too many have connected to this node");
 		if (d)
 			node_dial_lost(d, true);

@@ -546,22 +546,6 @@ static void closed(struct pcore_net_conn *conn, void *ctx, const struct pcore_ne
 
 static const struct pcore_net_ops conn_ops = { .frame = frame, .room = room, .closed = closed };
 
-static void forgotten_frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *f)
-{
-	(void)c;
-	(void)ctx;
-	(void)f;
-}
-
-static void forgotten_closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_error *e)
-{
-	(void)c;
-	(void)ctx;
-	(void)e;
-}
-
-static const struct pcore_net_ops forgotten_ops = { .frame = forgotten_frame, .closed = forgotten_closed };
-
 /* Who was cut off, and is back; how many there are. */
 static struct shared_client *find_client(struct pcore_shared *s, const struct pcore_net_peer *peer, size_t *n)
 {
@@ -633,14 +617,14 @@ void shared_client_accept(struct pcore_shared *s, struct pcore_net_conn *conn)
 	if (c && c->conn) { /* it has noticed before us that the old connection is broken */
 		shared_watch_drop(c);
 		pcore_buf_clear(&c->answers);
-		pcore_net_own(c->conn, &forgotten_ops, NULL);
+		pcore_net_disown(c->conn);
 		pcore_net_abort(c->conn);
 		c->conn = NULL;
 	}
 	if (!c && n < SHARED_CLIENTS_MAX && !s->stopping)
 		c = client_new(s, peer);
 	if (!c) {
-		pcore_net_own(conn, &forgotten_ops, NULL);
+		pcore_net_disown(conn);
 		pcore_net_refuse(conn, s->stopping ? "this scheduler is about to end" : "too many have connected to this scheduler");
 		return;
 	}

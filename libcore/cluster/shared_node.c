@@ -364,27 +364,12 @@ static struct link *make(struct pcore_shared *s)
 	return l;
 }
 
-static void forgotten_frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_frame *f)
-{
-	(void)c;
-	(void)ctx;
-	(void)f;
-}
-
-static void forgotten_closed(struct pcore_net_conn *c, void *ctx, const struct pcore_net_error *e)
-{
-	(void)c;
-	(void)ctx;
-	(void)e;
-}
-
 void shared_node_accept(struct pcore_shared *s, struct pcore_net_conn *c)
 {
-	static const struct pcore_net_ops forgotten = { .frame = forgotten_frame, .closed = forgotten_closed };
 	struct link *l = s->stopping ? NULL : make(s);
 
 	if (!l) {
-		pcore_net_own(c, &forgotten, NULL);
+		pcore_net_disown(c);
 		pcore_net_refuse(c, "this scheduler is about to end");
 		return;
 	}

@@ -210,7 +210,7 @@ static void open_up(struct pcore_net_conn *c)
 		net_listener_opened(l, c);
 	else if (c->ops->opened)
 		c->ops->opened(c, c->ctx);
-	assert(c->ops);
+	assert(c->ops || c->state != CONN_OPEN);
 }
 
 static void take_hello(struct pcore_net_conn *c)
@@ -602,6 +602,12 @@ void pcore_net_own(struct pcore_net_conn *c, const struct pcore_net_ops *ops, vo
 
 	c->ops = ops;
 	c->ctx = ctx;
+}
+
+void pcore_net_disown(struct pcore_net_conn *c)
+{
+	c->ops = NULL;
+	c->ctx = NULL;
 }
 
 const struct pcore_net_peer *pcore_net_peer(const struct pcore_net_conn *c)

@@ -12,7 +12,7 @@ enum conn_state { CONN_CONNECTING, CONN_HANDSHAKE, CONN_HELLO, CONN_OPEN, CONN_C
 struct pcore_net_conn {
 	struct pcore_net *net;
 	struct pcore_net_listener *listener; /* that has not been told of it yet; not owned */
-	const struct pcore_net_ops *ops;     /* NULL before somebody owns it */
+	const struct pcore_net_ops *ops;     /* NULL when nobody owns it */
 	void *ctx;
 	enum conn_state state;
 	struct pcore_net_peer peer;

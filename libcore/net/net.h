@@ -229,6 +229,9 @@ int pcore_net_adopt(struct pcore_net_conn **ret, struct pcore_net *net, int fd, 
 /* Hand it to another owner; a listener's accepted() does so first of all. */
 void pcore_net_own(struct pcore_net_conn *c, const struct pcore_net_ops *ops, void *ctx);
 
+/* Hear nothing of it any more: the next call for it has to be one that ends it, and is the last. */
+void pcore_net_disown(struct pcore_net_conn *c);
+
 const struct pcore_net_peer *pcore_net_peer(const struct pcore_net_conn *c);
 
 /* Queue a frame; the body is copied. 0, or 1 when more is queued now than out_high: it will go, but wait for room(). -ENOTCONN

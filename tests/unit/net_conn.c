@@ -514,6 +514,28 @@ static void a_ping_is_answered(void **state)
 
 /* ---- ends ---- */
 
+static void nothing_is_heard_of_a_connection_without_an_owner(void **state)
+{
+	(void)state;
+	for (int abort = 0; abort < 2; abort++) {
+		struct side s = side_of(PCORE_NET_SCHEDULER, KEY_A), c = side_of(PCORE_NET_NODE, KEY_A);
+		struct end a = { 0 }, b = { 0 };
+
+		join_open(&c, &a, &s, &b, true);
+		assert_true(pcore_net_send(b.c, 256, 0, 1, "x", 1) >= 0);
+		pcore_net_disown(a.c);
+		if (abort)
+			pcore_net_abort(a.c);
+		else
+			pcore_net_refuse(a.c, "there are too many");
+		UNTIL(b.closed);
+		assert_int_equal(b.error.code, abort ? -ECONNRESET : -ECONNABORTED);
+		side_done(&c);
+		side_done(&s);
+		assert_int_equal(a.n_frames + a.closed, 0);
+	}
+}
+
 static void closing_sends_what_is_queued(void **state)
 {
 	(void)state;
@@ -744,6 +766,7 @@ static const struct CMUnitTest tests[] = {
 	NET_TEST(an_idle_connection_stays),
 	NET_TEST(a_pause_is_no_death),
 	NET_TEST(a_ping_is_answered),
+	NET_TEST(nothing_is_heard_of_a_connection_without_an_owner),
 	NET_TEST(closing_sends_what_is_queued),
 	NET_TEST(closing_does_not_wait_for_ever),
 	NET_TEST(a_refusal_is_told_with_its_reason),
