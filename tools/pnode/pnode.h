@@ -5,11 +5,14 @@
 #ifndef PCORE_PNODE_H
 #define PCORE_PNODE_H
 
+#include <limits.h>
+
 #include "libcore/cluster/cluster.h"
 #include "libcore/net/net.h"
 #include "tools/cli/addrs.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/jobs.h"
+#include "tools/cli/signals.h"
 
 enum { PNODE_LISTEN_MAX = 8, PNODE_SCHEDULERS_MAX = 8, PNODE_NODES_MAX = 4096, PNODE_LABELS_MAX = 64, PNODE_RESOURCES_MAX = 64 };
 
@@ -140,5 +143,41 @@ void pnode_ports_free(struct pnode_ports *p); /* when the loop has turned, and a
 struct passwd;
 int pnode_user(const struct pnode_opts *o, const char *what, const struct passwd **ret);
 int pnode_become(struct pnode_place *place, const struct passwd *pw); /* for good */
+
+/* ---- server.c ---- */
+
+/* A node or a scheduler that runs in this process. The first members are the caller's, as are role, peers, accept and ctx of the ports. */
+struct pnode_server {
+	const struct pnode_opts *opts;
+	const char *what;			/* it is: node, scheduler */
+	int (*set_up)(struct pnode_server *s);	/* there is a loop: CLI_GO, or a status after a message */
+	void (*end)(struct pnode_server *s);	/* somebody wants it to end, by a signal or in words; may be called again */
+	void (*release)(struct pnode_server *s); /* undo set_up(), how far it ever came */
+	struct pnode_ports ports;
+
+	const struct passwd *user; /* who we become; or NULL */
+	struct pcore_loop *loop;
+	struct pnode_peer *peers; /* malloc'd */
+	struct pnode_place place;
+	struct cli_signals signals;
+	int ended_by; /* this signal */
+	int status;   /* when its loop has ended: CLI_OK, unless end() had a reason */
+};
+
+/* From its start to its end: the status to exit with, unless we die of the signal that ended it. */
+int pnode_server_run(struct pnode_server *s);
+
+/* For set_up(): open the ports, find the peers as pnode_peers() does, become --user; and then heed signals. */
+int pnode_server_open(struct pnode_server *s, const char *const *peers, size_t n, const char *what, const char *option);
+int pnode_server_watch_signals(struct pnode_server *s);
+
+/* What nodes and schedulers tell; ctx is the server. */
+void pnode_server_log(void *ctx, const char *text);
+void pnode_server_quit(void *ctx);
+void pnode_server_idle(void *ctx);
+
+/* A new directory in parent, or (NULL) where temporary files are: CLI_GO, or a status after a message. Remove it, with all in it. */
+int pnode_dir_make(char ret[static PATH_MAX], const char *parent);
+void pnode_dir_remove(const char *path);
 
 #endif

@@ -3,77 +3,38 @@
  * scheduler.c - pnode scheduler: a scheduler for many clients, its state and its ports.
  */
 #include <fcntl.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/cli/jobopts.h"
-#include "tools/cli/signals.h"
 #include "tools/cli/version.h"
 #include "tools/pnode/pnode.h"
 
 struct scheduler {
-	const struct pnode_opts *opts;
-	struct pcore_loop *loop;
-	struct pnode_ports ports;
-	struct pnode_peer *peers; /* the nodes of --nodes */
-	struct pnode_place place;
+	struct pnode_server server;
 	struct pcore_shared *shared;
-	struct cli_signals signals;
 	char state[PATH_MAX];
 	int state_fd;
 	bool made_state;
-	int ended_by, status;
 };
 
 /* ---- events ---- */
 
-static void shared_log(void *ctx, const char *text)
+static void end(struct pnode_server *server)
 {
-	(void)ctx;
-	cli_warn("%s", text);
+	pcore_shared_stop(container_of(server, struct scheduler, server)->shared);
+	pnode_ports_stop(&server->ports);
 }
 
-static void end(struct scheduler *s)
+static void failed(void *ctx, int error)
 {
-	pcore_shared_stop(s->shared);
-	pnode_ports_stop(&s->ports);
-}
+	struct pnode_server *server = ctx;
+	const struct scheduler *s = container_of(server, struct scheduler, server);
 
-static void shared_failed(void *ctx, int error)
-{
-	struct scheduler *s = ctx;
-
-	s->status = cli_error("the state in '%s' cannot be kept: %s", s->state, strerror(-error));
-	end(s);
-}
-
-static void shared_quit(void *ctx)
-{
-	end(ctx);
-}
-
-static void shared_idle(void *ctx)
-{
-	struct scheduler *s = ctx;
-
-	cli_signals_stop(&s->signals);
-}
-
-static void received(struct cli_signals *signals, int sig, bool by_process)
-{
-	struct scheduler *s = container_of(signals, struct scheduler, signals);
-
-	if (sig == SIGHUP && by_process) {
-		pnode_ports_load_keys(&s->ports);
-		return;
-	}
-	s->ended_by = s->ended_by ? s->ended_by : sig;
-	end(s);
+	server->status = cli_error("the state in '%s' cannot be kept: %s", s->state, strerror(-error));
+	end(server);
 }
 
 static void accepted(void *ctx, struct pcore_net_conn *c)
@@ -84,27 +45,26 @@ static void accepted(void *ctx, struct pcore_net_conn *c)
 /* ---- setting up ---- */
 
 /* The directory that was named, made if it is missing; or one that goes when we do. */
-static int open_state(struct scheduler *s, const struct passwd *pw)
+static int open_state(struct scheduler *s)
 {
-	const char *tmp = getenv("TMPDIR"), *dir = s->opts->state;
+	const char *dir = s->server.opts->state;
+	const struct passwd *pw = s->server.user;
+	bool made = true;
+	int r = CLI_GO;
 
 	if (dir) {
-		bool made = mkdir(dir, 0700) == 0;
-
+		made = mkdir(dir, 0700) == 0;
 		if (!made && errno != EEXIST)
 			return cli_error("cannot make the directory '%s': %s", dir, strerror(errno));
-		if (made && pw && chown(dir, pw->pw_uid, pw->pw_gid) < 0)
-			return cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, dir, strerror(errno));
 		(void)snprintf(s->state, sizeof(s->state), "%s", dir);
 	} else {
-		if (snprintf(s->state, sizeof(s->state), "%s/pnode.XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp") >= (int)sizeof(s->state))
-			return cli_error("cannot use the directory '%s': %s", tmp, strerror(ENAMETOOLONG));
-		if (!mkdtemp(s->state))
-			return cli_error("cannot make the directory '%s': %s", s->state, strerror(errno));
-		s->made_state = true;
-		if (pw && chown(s->state, pw->pw_uid, pw->pw_gid) < 0)
-			return cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, s->state, strerror(errno));
+		r = pnode_dir_make(s->state, NULL);
+		s->made_state = r == CLI_GO;
 	}
+	if (r != CLI_GO)
+		return r;
+	if (made && pw && chown(s->state, pw->pw_uid, pw->pw_gid) < 0)
+		return cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, s->state, strerror(errno));
 	s->state_fd = open(s->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->state_fd < 0)
 		return cli_error("cannot use the directory '%s': %s", s->state, strerror(errno));
@@ -113,9 +73,9 @@ static int open_state(struct scheduler *s, const struct passwd *pw)
 
 static int make_shared(struct scheduler *s)
 {
-	const struct pnode_opts *o = s->opts;
+	const struct pnode_opts *o = s->server.opts;
 	const struct pcore_shared_spec spec = {
-		.name = s->place.name,
+		.name = s->server.place.name,
 		.software = "pcore " PCORE_VERSION,
 		.policy = o->policy,
 		.state_fd = s->state_fd,
@@ -123,13 +83,13 @@ static int make_shared(struct scheduler *s)
 		.grace_ns = o->grace,
 		.keep_ns = o->keep,
 		.max_output = o->max_output,
-		.log = shared_log,
-		.failed = shared_failed,
-		.quit = shared_quit,
-		.idle = shared_idle,
-		.ctx = s,
+		.log = pnode_server_log,
+		.failed = failed,
+		.quit = pnode_server_quit,
+		.idle = pnode_server_idle,
+		.ctx = &s->server,
 	};
-	int r = pcore_shared_new(&s->shared, s->loop, &spec);
+	int r = pcore_shared_new(&s->shared, s->server.loop, &spec);
 
 	if (r == -EBADMSG) {
 		(void)cli_error("the state in '%s' is damaged", s->state);
@@ -143,8 +103,9 @@ static int make_shared(struct scheduler *s)
 }
 
 /* What it makes belongs to who we become. */
-static int make_shared_as(struct scheduler *s, const struct passwd *pw)
+static int make_shared_as_user(struct scheduler *s)
 {
+	const struct passwd *pw = s->server.user;
 	int r;
 
 	if (!pw)
@@ -159,97 +120,67 @@ static int make_shared_as(struct scheduler *s, const struct passwd *pw)
 
 static void connect_nodes(struct scheduler *s)
 {
-	for (size_t i = 0; i < s->opts->nodes.n; i++)
-		if (pcore_shared_connect(s->shared, s->peers[i].text, s->peers[i].addrs, s->peers[i].n) < 0)
-			cli_warn("cannot connect to the node '%s': out of memory", s->peers[i].text);
+	const struct pnode_peer *peers = s->server.peers;
+
+	for (size_t i = 0; i < s->server.opts->nodes.n; i++)
+		if (pcore_shared_connect(s->shared, peers[i].text, peers[i].addrs, peers[i].n) < 0)
+			cli_warn("cannot connect to the node '%s': out of memory", peers[i].text);
 }
 
-static int set_up(struct scheduler *s)
+static int set_up(struct pnode_server *server)
 {
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, 0 };
-	const struct passwd *pw;
-	int r = pnode_user(s->opts, "scheduler", &pw);
+	struct scheduler *s = container_of(server, struct scheduler, server);
+	const struct cli_addrs *nodes = &server->opts->nodes;
+	int r = open_state(s);
 
 	if (r == CLI_GO)
-		r = cli_loop_new(&s->loop, PCORE_LOOP_AUTO);
-	if (r == CLI_GO)
-		r = open_state(s, pw);
-	if (r == CLI_GO)
-		r = make_shared_as(s, pw);
+		r = make_shared_as_user(s);
 	if (r != CLI_GO)
 		return r;
-	s->ports.instance = pcore_shared_instance(s->shared);
-	r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket);
-	if (r == CLI_GO)
-		r = pnode_peers(&s->peers, &s->ports, s->opts->nodes.words, s->opts->nodes.n, "node", "nodes");
-	if (r == CLI_GO && pw)
-		r = pnode_become(&s->place, pw);
+	server->ports.instance = pcore_shared_instance(s->shared);
+	r = pnode_server_open(server, nodes->words, nodes->n, "node", "nodes");
 	if (r != CLI_GO)
 		return r;
-	r = pcore_shared_start(s->shared, s->ports.net);
+	r = pcore_shared_start(s->shared, server->ports.net);
 	if (r < 0)
 		return cli_error("cannot use the state in '%s': %s", s->state, strerror(-r));
-	if (cli_signals_start(&s->signals, s->loop, caught) < 0)
-		return cli_error("cannot watch signals: %s", strerror(errno));
-	connect_nodes(s);
-	return CLI_GO;
+	r = pnode_server_watch_signals(server);
+	if (r == CLI_GO)
+		connect_nodes(s);
+	return r;
 }
 
-static void remove_state(struct scheduler *s)
+static void release(struct pnode_server *server)
 {
-	struct pcore_trash trash = { .fd = s->state_fd };
+	struct scheduler *s = container_of(server, struct scheduler, server);
 
-	while (pcore_trash_step(&trash, 1024) > 0)
-		;
-	(void)rmdir(s->state);
-}
-
-static void tear_down(struct scheduler *s)
-{
-	pnode_ports_stop(&s->ports);
-	while (s->loop && pcore_loop_turn(s->loop, false) > 0)
-		;
 	pcore_shared_free(s->shared);
-	pnode_ports_free(&s->ports);
-	cli_signals_done(&s->signals);
-	pcore_loop_free(s->loop);
-	if (s->made_state)
-		remove_state(s);
 	s->state_fd = pcore_fd_close(s->state_fd);
-	free(s->peers);
-	pnode_place_leave(&s->place);
+	if (s->made_state)
+		pnode_dir_remove(s->state);
 }
 
 int pnode_scheduler(struct pnode_opts *o)
 {
 	static struct scheduler s;
-	int status;
 
-	s = (struct scheduler){
-		.opts = o,
-		.signals = { .fd = -EBADF, .received = received },
-		.state_fd = -EBADF,
-		.status = CLI_OK,
-		.ports = {
-			.role = PCORE_NET_SCHEDULER,
-			.peers = PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_CLIENT) | PCORE_NET_ROLE_BIT(PCORE_NET_ADMIN),
-			.accept = accepted,
-			.ctx = &s,
-		},
-	};
-	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (!o->name)
 		o->name = "scheduler";
-	status = pnode_place_take(&s.place, o);
-	if (status == CLI_GO)
-		status = set_up(&s);
-	pnode_place_ready(&s.place, status);
-	if (status == CLI_GO) {
-		status = pcore_loop_run(s.loop);
-		status = status < 0 ? cli_error("the event loop failed: %s", strerror(-status)) : s.status;
-	}
-	tear_down(&s);
-	if (s.ended_by && status == CLI_OK)
-		cli_die_of(s.ended_by);
-	return status;
+	s = (struct scheduler){
+		.state_fd = -EBADF,
+		.server = {
+			.opts = o,
+			.what = "scheduler",
+			.set_up = set_up,
+			.end = end,
+			.release = release,
+			.ports = {
+				.role = PCORE_NET_SCHEDULER,
+				.peers = PCORE_NET_ROLE_BIT(PCORE_NET_NODE) | PCORE_NET_ROLE_BIT(PCORE_NET_CLIENT) | PCORE_NET_ROLE_BIT(PCORE_NET_ADMIN),
+				.accept = accepted,
+				.ctx = &s,
+			},
+		},
+	};
+	return pnode_server_run(&s.server);
 }
