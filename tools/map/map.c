@@ -2,141 +2,19 @@
 /*
  * map.c - map: items from a source become jobs, the pool runs them, the collator prints what they write.
  *
- * The three are tied together here and nowhere else. Whatever ends the run (the last job, a signal, a reader that left)
- * only tells the pool; when the pool is idle everything else is cancelled and the loop runs out of work by itself.
+ * The three are tied together here and nowhere else; prepare.c, executor.c and next.c know one of them each. Whatever ends
+ * the run (the last job, a signal, a reader that left) only tells the pool; when the pool is idle everything else is cancelled
+ * and the loop runs out of work by itself.
  */
-#include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/cli/command.h"
 #include "tools/map/run.h"
 
 /* REMOTE_JOBS: at a time, where others decide how many they take. */
 enum { FDS_OURS = 20, FDS_A_JOB = 6, REMOTE_JOBS = 1024 };
-
-/* With --verbose. */
-static void show_command(struct map *m)
-{
-	_cleanup_(pcore_buf_done) struct pcore_buf line = PCORE_BUF_INIT(0);
-
-	if (!m->opts->verbose || !m->argv)
-		return;
-	if (cli_shell_words(&line, m->argv) < 0 || pcore_buf_addc(&line, '\n') < 0)
-		return;
-	cli_progress_clear(&m->progress);
-	(void)pcore_fd_write_all(STDERR_FILENO, line.data, line.len);
-}
-
-/* ---- what the executor asks ---- */
-
-/* All but the environment. The command's words are in m->argv. */
-static void describe_command(struct map *m, struct pcore_proc_spec *spec)
-{
-	static char *nothing[] = { (char *)"", NULL };
-
-	cli_job_spec(&m->opts->job, spec);
-	spec->argv = m->argv ? m->argv : nothing; /* the start then fails */
-	spec->file = m->file;
-	spec->limits = m->limits;
-	spec->n_limits = m->n_limits;
-	spec->envp = m->env;
-}
-
-static int input(void *ctx, struct pcore_job *job, struct pcore_piece *ret)
-{
-	struct map *m = ctx;
-	struct map_job *j = container_of(job, struct map_job, job);
-	int r = feed_input(&m->feed, &j->feed, ret);
-
-	if (r > 0)
-		j->record.sent += ret->len;
-	return r;
-}
-
-static void input_over(void *ctx, struct pcore_job *job, uint64_t left)
-{
-	struct map *m = ctx;
-	struct map_job *j = container_of(job, struct map_job, job);
-
-	j->record.sent -= left;
-	feed_input_over(&m->feed, &j->feed, left);
-}
-
-static void input_begin(void *ctx, struct pcore_job *job)
-{
-	struct map_job *j = container_of(job, struct map_job, job);
-
-	(void)ctx;
-	feed_again(&j->feed);
-	j->record.sent = 0;
-}
-
-static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *spec)
-{
-	struct map *m = ctx;
-	struct map_job *j = container_of(job, struct map_job, job);
-	size_t n = m->env_n;
-
-	input_begin(m, job);
-	if (map_expand(m, j, job->seq, job->slot) < 0)
-		m->argv = NULL;
-	describe_command(m, spec);
-	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SEQ=%" PRIu64, job->seq);
-	(void)snprintf(m->env_text[1], sizeof(m->env_text[1]), "PCORE_SLOT=%u", job->slot);
-	(void)snprintf(m->env_text[2], sizeof(m->env_text[2]), "PCORE_ATTEMPT=%u", job->attempt);
-	for (size_t i = 0; i < ENV_EXTRA; i++)
-		m->env[n + i] = m->env_text[i];
-	m->env[n + ENV_EXTRA] = NULL;
-}
-
-static void describe_worker(void *ctx, unsigned slot, struct pcore_proc_spec *spec)
-{
-	static const struct map_job none;
-	struct map *m = ctx;
-
-	if (map_expand(m, &none, 0, slot) < 0)
-		m->argv = NULL;
-	describe_command(m, spec);
-	if (m->opts->call.call) {
-		spec->argv = m->call.argv;
-		spec->file = "/proc/self/exe";
-	}
-	(void)snprintf(m->env_text[0], sizeof(m->env_text[0]), "PCORE_SLOT=%u", slot);
-	m->env[m->env_n] = m->env_text[0];
-	m->env[m->env_n + 1] = NULL;
-	show_command(m);
-}
-
-static int item_of(void *ctx, const struct pcore_job *job, const char **ret, size_t *ret_len)
-{
-	const struct map_job *j = container_of(job, struct map_job, job);
-
-	(void)ctx;
-	*ret = j->items[0].data;
-	*ret_len = j->items[0].len;
-	return 0;
-}
-
-/* In a thread. */
-static int call_job(void *ctx, struct pcore_job *job, struct pcore_buf *out)
-{
-	struct map *m = ctx;
-	struct map_job *j = container_of(job, struct map_job, job);
-
-	if (m->call.batched)
-		return call_block(&m->call, &j->call, out);
-	return call_one(&m->call, j->items[0].data, j->items[0].len, out);
-}
-
-static void give_up(void *ctx)
-{
-	pcore_pool_stop(((struct map *)ctx)->pool, PCORE_POOL_END);
-}
 
 /* ---- what the pool tells ---- */
 
@@ -150,7 +28,7 @@ static void started(void *ctx, struct pcore_job *job)
 	if (m->call.threads && m->opts->verbose) /* the executor needs no command */
 		(void)map_expand(m, j, job->seq, job->slot);
 	if (!m->opts->workers.worker)
-		show_command(m);
+		map_show_command(m);
 }
 
 static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream stream, const char *data, size_t len)
@@ -227,8 +105,7 @@ static void limited(void *ctx, unsigned jobs, int error)
 		feed_limited(&m->feed);
 }
 
-/* Signals are heeded as long as somebody may have enough of waiting for us: until all is written. */
-static void stop_signals(void *ctx)
+void map_stop_signals(void *ctx)
 {
 	struct map *m = ctx;
 
@@ -241,7 +118,7 @@ static void wind_up(void *ctx)
 	struct map *m = ctx;
 
 	m->over = true;
-	stop_signals(m);
+	map_stop_signals(m);
 	cli_progress_stop(&m->progress);
 	if (m->opts->face->ended)
 		m->opts->face->ended(m->ex);
@@ -270,7 +147,7 @@ static char *const *argv_of(void *ctx, struct pcore_job *job, unsigned slot)
 	return map_expand(m, container_of(job, struct map_job, job), job->seq, slot) == 0 ? m->argv : NULL;
 }
 
-static void before_message(void *ctx)
+void map_before_message(void *ctx)
 {
 	cli_progress_clear(&((struct map *)ctx)->progress);
 }
@@ -298,7 +175,7 @@ static void room(void *ctx)
 
 	if (m->pool)
 		pcore_pool_kick(m->pool);
-	stop_signals(m);
+	map_stop_signals(m);
 }
 
 static void lose_reader(struct map *m)
@@ -371,7 +248,7 @@ static void jobs_changed(void *ctx, uint64_t jobs)
 
 /* ---- other events ---- */
 
-static void more_items(void *ctx)
+void map_more_items(void *ctx)
 {
 	pcore_pool_kick(((struct map *)ctx)->pool);
 }
@@ -484,94 +361,6 @@ static bool output_writing(void *ctx)
 
 /* ---- setting up ---- */
 
-static int refuse_placeholders(void)
-{
-	return cli_usage("a worker reads its items from standard input: {} does not go with --worker");
-}
-
-static int name_columns(void *ctx, const struct cli_item *names, size_t n)
-{
-	struct map *m = ctx;
-	struct cli_item bad;
-	int r = cli_template_bind(m->template, names, n, &bad);
-
-	if (r < 0)
-		(void)cli_error(r == -ENOENT ? "no column is named '%.*s'" : "several columns are named '%.*s'", (int)bad.len, bad.data);
-	if (r == 0 && m->opts->workers.worker && cli_template_takes_items(m->template)) {
-		(void)refuse_placeholders();
-		r = -EINVAL;
-	}
-	return r;
-}
-
-static bool fits(void *ctx, struct cli_item item, bool first)
-{
-	struct map *m = ctx;
-
-	if (first)
-		cli_fill_begin(m->fill);
-	return cli_fill_add(m->fill, item);
-}
-
-/* The jobs' limit on the stack says how much they can be given. */
-static int prepare_fill(struct map *m)
-{
-	const struct cli_job_opts *job = &m->opts->job;
-	size_t env_bytes = ENV_EXTRA * sizeof(m->env_text[0]), room;
-	const char *file = m->opts->shell ? "/bin/sh" : m->file, *word = m->opts->words[0];
-	struct rlimit stack = { .rlim_cur = 0 };
-
-	if (!file && strchr(word, '/') && !cli_template_command_varies(m->template))
-		file = word;
-	(void)getrlimit(RLIMIT_STACK, &stack);
-	for (size_t i = 0; i < job->n_limits; i++)
-		if (job->limits[i].resource == RLIMIT_STACK)
-			stack = job->limits[i].limit;
-	for (size_t i = 0; i < m->env_n; i++)
-		env_bytes += strlen(m->env[i]) + 1;
-	room = cli_command_room(stack.rlim_cur, m->env_n + ENV_EXTRA, env_bytes, file);
-	m->source.fits = fits;
-	return cli_fill_new(&m->fill, m->template, room, cli_command_string_max()) < 0 ? cli_error("out of memory") : CLI_GO;
-}
-
-static int open_feed(struct map *m)
-{
-	const struct source_opts *o = &m->opts->source;
-	unsigned char delim;
-	int fd = STDIN_FILENO;
-
-	if (o->delimiter && cli_items_parse_delim(o->delimiter, &delim) < 0)
-		return cli_opt_bad("delimiter", o->delimiter, "must be one byte, or \\n \\t \\r \\0 \\\\ \\xHH");
-	if (o->file)
-		fd = open(o->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return cli_error("cannot open '%s': %s", o->file, strerror(errno));
-	m->feed.ctx = m;
-	m->feed.more = more_items;
-	m->feed.go_on = m->opts->face->feed ? m->opts->face->feed : pcore_local_feed;
-	return feed_open(&m->feed, &m->opts->feed, o->null ? "\\0" : o->delimiter, fd, o->file);
-}
-
-static int open_source(struct map *m)
-{
-	int r = m->opts->source.fill ? prepare_fill(m) : CLI_GO;
-
-	if (m->opts->feed.pipe)
-		return open_feed(m);
-	m->source.ctx = m;
-	m->source.more = more_items;
-	m->source.named = name_columns;
-	if (r == CLI_GO)
-		r = source_open(&m->source, m->loop, &m->opts->source);
-	if (m->opts->call.call) { /* no argument has to hold them */
-		m->source.items.nul_ok = true;
-		m->source.read_least = CALL_READ;
-	}
-	if (r == CLI_GO && m->source.items.nul_ok && cli_template_has_item(m->template))
-		r = cli_usage("{} cannot be used with a NUL byte as --colsep: no argument can hold it");
-	return r;
-}
-
 /* -j, or what the file says, or one for each CPU. */
 static int count_jobs(struct map *m)
 {
@@ -585,7 +374,7 @@ static int count_jobs(struct map *m)
 		.hold = hold,
 		.kept_waiting = kept_waiting,
 		.jobs_changed = jobs_changed,
-		.before_message = before_message,
+		.before_message = map_before_message,
 	};
 	r = govern_prepare(&m->govern, &wanted);
 	if (r != CLI_GO)
@@ -603,38 +392,7 @@ static int count_jobs(struct map *m)
 	return CLI_GO;
 }
 
-static int prepare_command(struct map *m)
-{
-	const struct map_opts *o = m->opts;
-	unsigned flags = o->shell ? CLI_TEMPLATE_SHELL : 0;
-	int r;
-
-	if (source_opts_numbers(&o->source))
-		flags |= CLI_TEMPLATE_NUMBERS;
-	if (o->source.header)
-		flags |= CLI_TEMPLATE_NAMES;
-	m->env = cli_job_env(&o->job, ENV_EXTRA, &m->env_n);
-	r = m->env ? cli_template_new(&m->template, o->words, o->n_words, flags) : -ENOMEM;
-	if (r < 0)
-		return r == -EDOM ? cli_usage("there is no column {0}: they count from 1") : cli_error("out of memory");
-	if (o->call.call)
-		return cli_template_takes_items(m->template) ? cli_usage("a function has no placeholders") : call_open(&m->call, o);
-	if (o->workers.worker && cli_template_takes_items(m->template))
-		return refuse_placeholders();
-	if (o->feed.pipe && cli_template_takes_items(m->template))
-		return cli_usage("with --pipe there is no item for a placeholder: only {#} and {%%} can be used");
-	if (o->dry_run || o->elsewhere)
-		return CLI_GO;
-	if (o->job.chdir && access(o->job.chdir, X_OK) < 0)
-		return cli_error("cannot change directory to '%s': %s", o->job.chdir, strerror(errno));
-	if (o->shell || cli_template_command_varies(m->template))
-		return CLI_GO;
-	if (cli_command_find(o->words[0], o->job.chdir, m->env, &m->file, &m->err) < 0)
-		return cli_spawn_error(&m->err, o->words[0]);
-	return CLI_GO;
-}
-
-static const char *tmpdir(void)
+const char *map_tmpdir(void)
 {
 	const char *dir = getenv("TMPDIR");
 
@@ -658,131 +416,16 @@ static int make_collator(struct map *m)
 		.buffer = o->buffer,
 		.window = collator_window(m),
 		.hold = o->job.retry > 0 || o->workers.worker || o->runs_again,
-		.tmpdir = tmpdir(),
+		.tmpdir = map_tmpdir(),
 		.ctx = m,
 		.resume = resume,
 		.room = room,
 		.failed = write_failed,
-		.before_write = before_message,
+		.before_write = map_before_message,
 		.noted = noted,
 	};
 
 	return cli_collator_new(&m->collator, &spec) < 0 ? cli_error("out of memory") : CLI_GO;
-}
-
-static int make_workers(struct map *m, const struct pcore_proc_times *times)
-{
-	int r;
-
-	m->workers = (struct workers){
-		.opts = &m->opts->workers,
-		.ctx = m,
-		.before_message = before_message,
-		.give_up = give_up,
-		.all_told = stop_signals,
-		.describe = describe_worker,
-		.item = item_of,
-		.resume_errors = pcore_worker_resume_errors,
-	};
-	r = workers_start(&m->workers, m->loop, m->keeper, m->jobs, times, tmpdir(), &m->err);
-	m->ex = m->workers.ex;
-	return r;
-}
-
-static int prepare_remote_workers(struct map *m)
-{
-	const struct pcore_proc_times times = cli_job_times(&m->opts->job);
-
-	m->workers = (struct workers){
-		.opts = &m->opts->workers,
-		.elsewhere = m->opts->elsewhere,
-		.ctx = m,
-		.before_message = before_message,
-		.give_up = give_up,
-		.all_told = stop_signals,
-		.item = item_of,
-		.resume_errors = m->opts->face->resume_errors,
-	};
-	m->remote.worker = &m->worker_spec;
-	return workers_prepare(&m->workers, m->loop, &times, tmpdir(), &m->worker_spec) < 0 ? cli_error("out of memory") : CLI_GO;
-}
-
-static int remote_args(void *ctx, struct pcore_job *job, bool whole, char ***ret)
-{
-	struct map *m = ctx;
-	const struct map_job *j = container_of(job, struct map_job, job);
-	struct cli_template_args args = { .items = j->items, .n_items = j->n_items, .seq = job->seq, .slot = job->slot };
-	int r = source_columns(&m->source, j->items, j->n_items, &args);
-
-	if (r < 0)
-		return r;
-	return whole ? cli_template_expand(m->template, &args, ret) : cli_template_arguments(m->template, m->remote.many, &args, ret);
-}
-
-static void remote_gave_up(void *ctx)
-{
-	struct map *m = ctx;
-
-	m->failed = true;
-	pcore_pool_stop(m->pool, PCORE_POOL_END);
-}
-
-static int make_remote(struct map *m)
-{
-	int r = CLI_GO;
-
-	m->remote = (struct map_remote){
-		.loop = m->loop,
-		.opts = m->opts,
-		.jobs = m->jobs,
-		.file = m->file,
-		.template = m->template,
-		.many = m->source.per_job > 1 || m->source.n_parts > 1 || m->opts->source.fill,
-		.pipe_size = feed_pipe_size(&m->opts->feed),
-		.input_begin = input_begin,
-		.input = m->opts->feed.pipe ? input : NULL,
-		.input_over = input_over,
-		.in_turn = m->opts->feed.round_robin,
-		.args = remote_args,
-		.before_message = before_message,
-		.give_up = remote_gave_up,
-		.ctx = m,
-	};
-	if (m->opts->record.on_error && pcore_keeper_new(&m->keeper, false, false, &m->err) < 0) /* its commands run here */
-		return cli_spawn_error(&m->err, m->opts->record.on_error);
-	if (m->opts->workers.worker)
-		r = prepare_remote_workers(m);
-	if (r == CLI_GO)
-		r = m->opts->face->executor(&m->ex, &m->remote);
-	m->workers.ex = m->ex;
-	return r;
-}
-
-static int make_executor(struct map *m)
-{
-	struct pcore_local_spec local = {
-		.times = cli_job_times(&m->opts->job),
-		.inherit = m->opts->raw,
-		.describe = describe,
-		.input = m->opts->feed.pipe ? input : NULL,
-		.input_over = input_over,
-		.pipe_size = feed_pipe_size(&m->opts->feed),
-		.ctx = m,
-	};
-	struct pcore_threaded_spec threads = { .threads = m->jobs, .name = "call", .output_max = CALL_OUTPUT_MAX, .run = call_job, .ctx = m };
-	bool commands = !m->call.threads || m->opts->record.on_error;
-	int r = commands ? pcore_keeper_new(&m->keeper, false, false, &m->err) : 0;
-
-	if (r < 0)
-		return r;
-	if (m->call.threads) {
-		r = pcore_threaded_new(&m->ex, m->loop, &threads);
-		return r < 0 ? pcore_err_set(&m->err, r, PCORE_STEP_CLONE, "") : 0;
-	}
-	if (m->opts->workers.worker)
-		return make_workers(m, &local.times);
-	local.keeper = m->keeper;
-	return pcore_local_new(&m->ex, m->loop, &local, &m->err);
 }
 
 static int make_pool(struct map *m)
@@ -805,7 +448,7 @@ static int make_pool(struct map *m)
 		.delay = o->delay,
 		.halt = o->halt,
 	};
-	int r = o->face->executor ? make_remote(m) : make_executor(m);
+	int r = o->face->executor ? map_make_remote(m) : map_make_executor(m);
 
 	if (!o->face->executor && r < 0)
 		return cli_spawn_error(&m->err, o->words[0]);
@@ -824,12 +467,12 @@ static int open_record(struct map *m)
 		.opts = m->opts,
 		.loop = m->loop,
 		.keeper = m->keeper,
-		.tmpdir = tmpdir(),
+		.tmpdir = map_tmpdir(),
 		.ctx = m,
 		.argv = argv_of,
-		.before_message = before_message,
+		.before_message = map_before_message,
 		.lost = result_lost,
-		.room = more_items,
+		.room = map_more_items,
 		.idle = wind_up,
 	};
 
@@ -848,12 +491,12 @@ static bool shows_progress(const struct map *m)
 static int set_up(struct map *m)
 {
 	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, 0 };
-	int r = prepare_command(m);
+	int r = map_prepare_command(m);
 
 	if (r == CLI_GO)
 		r = cli_loop_new(&m->loop, PCORE_LOOP_AUTO);
 	if (r == CLI_GO)
-		r = open_source(m);
+		r = map_open_source(m);
 	if (r == CLI_GO)
 		r = count_jobs(m);
 	if (r == CLI_GO && m->opts->feed.pipe && feed_begin(&m->feed, m->loop, m->jobs, m->opts->job.retry > 0 || m->opts->runs_again) < 0)

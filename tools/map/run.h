@@ -65,6 +65,24 @@ struct map {
 	int ended_by;	   /* INT, TERM or QUIT; in the end HUP, when something was left undone */
 };
 
+/* Find the command, and open the source or the feed: CLI_GO, or a status after a message. */
+int map_prepare_command(struct map *m);
+int map_open_source(struct map *m);
+
+/* Make m->ex, for jobs here (0, or -errno and m->err) or elsewhere (CLI_GO, or a status after a message; it is there all the same
+ * when it has begun). */
+int map_make_executor(struct map *m);
+int map_make_remote(struct map *m);
+void map_show_command(struct map *m); /* with --verbose */
+
+/* What happens to a run, for those who tell it; ctx is a struct map. */
+void map_more_items(void *ctx);
+void map_before_message(void *ctx); /* something is going to be written to stderr */
+/* Signals are heeded as long as somebody may have enough of waiting for us: until all is written. */
+void map_stop_signals(void *ctx);
+
+const char *map_tmpdir(void);
+
 /* Fill the command in for a job: m->argv. 0, -ENOMEM. */
 int map_expand(struct map *m, const struct map_job *j, uint64_t seq, unsigned slot);
 
