@@ -393,7 +393,7 @@ static int join(struct link *l)
 	}
 	if (r < 0)
 		return r;
-	l->joined = true;
+	l->joined = l->served = true;
 	l->failures = 0;
 	if (h->stays)
 		(void)pcore_net_send(l->conn, PCORE_WIRE_STAY, PCORE_NET_OPTIONAL, 0, NULL, 0);
@@ -648,14 +648,6 @@ static void frame(struct pcore_net_conn *c, void *ctx, const struct pcore_net_fr
 
 /* ---- connecting ---- */
 
-static void opened(struct pcore_net_conn *c, void *ctx)
-{
-	struct link *l = ctx;
-
-	(void)c;
-	l->opened = true;
-}
-
 /* A process that has gone refuses, or its machine says that nobody listens there. */
 static bool is_dead(const struct link *l, const struct pcore_net_error *e)
 {
@@ -670,17 +662,19 @@ static bool is_final(int code)
 	return code == -EPROTONOSUPPORT || code == -EKEYREJECTED || code == -EACCES || code == -ELOOP;
 }
 
+/* At once when it was there; else, also when it answers and refuses, later each time. */
 static void retry(struct link *l)
 {
 	uint64_t random = 0;
+	bool served = l->served;
 
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		random = (uint64_t)pcore_now_ns();
+	l->served = false;
 	l->failures++;
 	l->try = (l->try + 1) % l->n_addrs;
 	(void)pcore_op_timer(l->host->loop, &l->retry, PCORE_CLOCK_MONOTONIC,
-		pcore_ns_add(pcore_now_ns(), l->opened ? 0 : pcore_net_backoff(l->failures, random)));
-	l->opened = false;
+		pcore_ns_add(pcore_now_ns(), served ? 0 : pcore_net_backoff(l->failures, random)));
 }
 
 static void lost(struct link *l, const struct pcore_net_error *e)
@@ -730,7 +724,7 @@ static void closed(struct pcore_net_conn *conn, void *ctx, const struct pcore_ne
 	failed(l, e);
 }
 
-static const struct pcore_net_ops conn_ops = { .opened = opened, .frame = frame, .closed = closed };
+static const struct pcore_net_ops conn_ops = { .frame = frame, .closed = closed };
 
 static void retry_due(struct pcore_op *op, int res)
 {

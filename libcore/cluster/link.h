@@ -86,7 +86,7 @@ struct link {
 	unsigned failures;	/* in a row */
 	struct pcore_op retry;	/* when to connect again */
 	bool told_draining; /* the host's */
-	bool opened, joined, told, refused;
+	bool served, joined, told, refused; /* served: it has joined since it was connected to */
 	bool returns;		/* it came by itself, and will again when it is cut off */
 	bool handle_gone;	/* the scheduler waits for it */
 	bool lasts;		/* what it has survives its process */

@@ -44,6 +44,18 @@ stranger() {
 	run -0 run_jobs echo ::: a
 }
 
+@test "a node that is refused for its name is not connected to again and again" {
+	serve n
+	local first=$port
+	export PCORE_RUNTIME_DIR=$scratch/rt2
+	mkdir -m 700 "$PCORE_RUNTIME_DIR"
+	mv n.out n1.out
+	serve n
+	run -0 cutconn -c count "$port" psubmit map --nodes "127.0.0.1:$first" --nodes {} sleep ::: 1
+	read -r _ connections <count
+	((connections >= 1 && connections < 10))
+}
+
 @test "a flood of connections leaves those that are there alone" {
 	serve n --cpus 1
 	submit sh -c 'touch "$0/begun.$1"; until [ -e "$0/end" ]; do sleep 0.02; done; echo $1' "$TMPDIR" ::: 1 2 3 >out 2>err 3>&- &
