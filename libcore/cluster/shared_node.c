@@ -305,7 +305,7 @@ static void gone(struct link *l, const struct pcore_net_error *e)
 			n->dead_ns = pcore_ns_add(shared_now(s), RESET_NS);
 	}
 	if (!s->stopping)
-		shared_log(s, "node '%s' has gone: %s", l->name, e->why);
+		shared_log(s, "node '%s' has gone: %s", l->node.name, e->why);
 }
 
 static void unreachable(struct link *l, const struct pcore_net_error *e)
