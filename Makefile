@@ -314,10 +314,7 @@ FAULT_ROUNDS = 10
 check-fault: ## kill the users of a ring and of a store, cut the power of disks and connections, many times
 	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(addprefix $(SEAM_BUILD)/helpers/,ringkill storekill storecut queuekill queuefill cutconn) \
 		$(addprefix $(SEAM_BUILD)/,ppool pnode psubmit)
-	@for order in fifo lifo priority; do for items in 1 3 40 2000; do for how in take lease; do \
-		$(SEAM_BUILD)/helpers/ringkill $(SEAM_BUILD)/ringkill.ring 425 $$order $$items $$how || exit; \
-	done; done; done
-	@PCORE_BUILD=$(abspath $(SEAM_BUILD)) PCORE_ROUNDS=$(FAULT_ROUNDS) bats tests/fault/store.bats tests/fault/queue.bats tests/fault/cut.bats
+	@sh tests/fault/run $(abspath $(SEAM_BUILD)) $(FAULT_ROUNDS)
 
 check-model: ## check the model of the ring with spin
 	@sh tests/model/run
