@@ -196,3 +196,21 @@ loaded() { [ "$(grep -c 'keys loaded' n.log)" = "$1" ]; }
 	ends 0 "$client"
 	[ "$(cat out)" = over ]
 }
+
+@test "a Unix socket of a node that root starts is its user's" {
+	need_root
+	local as=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
+	install -m 755 "$PCORE_BUILD/pnode" "$PCORE_BUILD/psubmit" .
+	chmod 755 "$scratch"
+	serve n --listen "unix:$scratch/made/s"
+	[ "$(stat -c '%U %a' made)" = 'nobody 700' ]
+	run -0 "${as[@]}" env PCORE_RUNTIME_DIR= XDG_RUNTIME_DIR= ./psubmit map --nodes "unix:$scratch/made/s" echo ::: a
+	[ "$output" = a ]
+	kill "$pid"
+	wait_for 10 gone "$pid"
+	[ ! -e made/s ]
+
+	mkdir -m 700 ours
+	run -125 timeout 60 pnode serve "${as_node[@]}" --name m --listen "unix:$scratch/ours/s"
+	[[ "${lines[0]}" == "pnode: cannot listen on 'unix:$scratch/ours/s': "* ]]
+}

@@ -12,7 +12,7 @@ shared_setup() {
 	as_node=()
 	[ "$(id -u)" != 0 ] || as_node=(--user nobody)
 	export PCORE_RUNTIME_DIR=$scratch/rt PCORE_KEY=$scratch/key TMPDIR=$scratch/tmp
-	mkdir -m 700 "$PCORE_RUNTIME_DIR" sock
+	mkdir -m 700 "$PCORE_RUNTIME_DIR"
 	mkdir -m 1777 "$TMPDIR" marks
 	unset PCORE_SCHEDULER
 	marks=$scratch/marks

@@ -121,8 +121,13 @@ int pnode_print_status(const struct pcore_wire_status *s, bool json, struct pcor
 
 /* ---- ports.c ---- */
 
-/* Listen at socket and where the options say: CLI_GO, or a status after a message. */
-int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct pnode_opts *o, const char *socket);
+struct passwd;
+
+/* Listen at socket and where the options say, at Unix sockets as who we become (or NULL): CLI_GO, or a status after a message. */
+int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct pnode_opts *o, const char *socket, const struct passwd *pw);
+
+/* For a while, as who we become; NULL: as root again. CLI_GO, or a status after a message. */
+int pnode_act_as(const struct passwd *pw);
 
 /* Where somebody is that is connected to. */
 struct pnode_peer {
@@ -140,7 +145,6 @@ void pnode_ports_stop(struct pnode_ports *p);
 void pnode_ports_free(struct pnode_ports *p); /* when the loop has turned, and all connections have ended */
 
 /* The user of --user, and what is refused: root, unless it becomes somebody else. CLI_GO or a status after a message. what: node, ... */
-struct passwd;
 int pnode_user(const struct pnode_opts *o, const char *what, const struct passwd **ret);
 int pnode_become(struct pnode_place *place, const struct passwd *pw); /* for good */
 

@@ -3,11 +3,13 @@
  * ports.c - where a node or a scheduler can be reached: its end of connections, its keys and its listeners.
  */
 #include <grp.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/cli/opts.h"
@@ -57,7 +59,35 @@ static int listen_at(struct pnode_ports *p, const char *text)
 	return CLI_GO;
 }
 
-int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct pnode_opts *o, const char *socket)
+int pnode_act_as(const struct passwd *pw)
+{
+	if (!pw && (seteuid(0) < 0 || setegid(0) < 0))
+		return cli_error("cannot become root again: %s", strerror(errno));
+	if (pw && (setegid(pw->pw_gid) < 0 || seteuid(pw->pw_uid) < 0))
+		return cli_error("cannot become user '%s': %s", pw->pw_name, strerror(errno));
+	return CLI_GO;
+}
+
+/* Its directory has to be theirs, as otherwise only root would get through; one that is missing is made for them. */
+static int listen_as(struct pnode_ports *p, const char *text, const struct passwd *pw)
+{
+	_cleanup_(freep) char *path = strdup(text + strlen("unix:"));
+	const char *dir;
+	int r;
+
+	if (!path)
+		return cli_error("out of memory");
+	dir = dirname(path);
+	if (mkdir(dir, 0700) == 0 && lchown(dir, pw->pw_uid, pw->pw_gid) < 0)
+		return cli_error("cannot give '%s' the directory '%s': %s", pw->pw_name, dir, strerror(errno));
+	r = pnode_act_as(pw);
+	if (r != CLI_GO)
+		return r;
+	r = listen_at(p, text);
+	return pnode_act_as(NULL) == CLI_GO ? r : CLI_FAILURE;
+}
+
+int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct pnode_opts *o, const char *socket, const struct passwd *pw)
 {
 	int r = pnode_net(&p->net, &p->keys, lp, o, p->role, p->peers, p->instance);
 
@@ -65,7 +95,7 @@ int pnode_ports_open(struct pnode_ports *p, struct pcore_loop *lp, const struct 
 	if (r == CLI_GO)
 		r = listen_at(p, socket);
 	for (size_t i = 0; r == CLI_GO && i < o->n_listen; i++)
-		r = listen_at(p, o->listen[i]);
+		r = pw && strncmp(o->listen[i], "unix:", 5) == 0 ? listen_as(p, o->listen[i], pw) : listen_at(p, o->listen[i]);
 	return r;
 }
 

@@ -110,12 +110,11 @@ static int make_shared_as_user(struct scheduler *s)
 
 	if (!pw)
 		return make_shared(s);
-	if (setegid(pw->pw_gid) < 0 || seteuid(pw->pw_uid) < 0)
-		return cli_error("cannot become user '%s': %s", pw->pw_name, strerror(errno));
+	r = pnode_act_as(pw);
+	if (r != CLI_GO)
+		return r;
 	r = make_shared(s);
-	if (seteuid(0) < 0 || setegid(0) < 0)
-		return cli_error("cannot become root again: %s", strerror(errno));
-	return r;
+	return pnode_act_as(NULL) == CLI_GO ? r : CLI_FAILURE;
 }
 
 static void connect_nodes(struct scheduler *s)

@@ -51,7 +51,7 @@ static void received(struct cli_signals *signals, int sig, bool by_process)
 /* Before we are somebody else: the keys, the ports and the runtime directory may be root's. */
 int pnode_server_open(struct pnode_server *s, const char *const *peers, size_t n, const char *what, const char *option)
 {
-	int r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket);
+	int r = pnode_ports_open(&s->ports, s->loop, s->opts, s->place.socket, s->user);
 
 	if (r == CLI_GO)
 		r = pnode_peers(&s->peers, &s->ports, peers, n, what, option);
