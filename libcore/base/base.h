@@ -17,6 +17,7 @@
 #include "libcore/base/mutex.h"
 #include "libcore/base/parse.h"
 #include "libcore/base/sized.h"
+#include "libcore/base/spare.h"
 #include "libcore/base/text.h"
 #include "libcore/base/trash.h"
 #include "libcore/base/util.h"
