@@ -109,10 +109,17 @@ static inline struct writer writer(struct pcore_buf *b)
 	return (struct writer){ .b = b, .start = b->len };
 }
 
+/* Where there is room already it is a move of a few bytes: a record has up to 30 parts. */
 static inline void put(struct writer *w, const void *data, size_t n)
 {
-	if (w->error == 0)
-		w->error = pcore_buf_add(w->b, data, n);
+	struct pcore_buf *b = w->b;
+
+	if (w->error == 0 && n > 0 && n <= b->cap - b->len) {
+		memcpy(b->data + b->len, data, n);
+		b->len += n;
+	} else if (w->error == 0) {
+		w->error = pcore_buf_add(b, data, n);
+	}
 }
 
 static inline void put_uint(struct writer *w, uint64_t v, size_t n)
