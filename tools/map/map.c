@@ -13,8 +13,8 @@
 
 #include "tools/map/run.h"
 
-/* REMOTE_JOBS: at a time, where others decide how many they take. */
-enum { FDS_OURS = 20, FDS_A_JOB = 6, REMOTE_JOBS = 1024 };
+/* REMOTE_JOBS: at a time, where others decide how many they take. SPARE_MAX: that are over, whose memory is kept. */
+enum { FDS_OURS = 20, FDS_A_JOB = 6, REMOTE_JOBS = 1024, SPARE_MAX = 1 << 12 };
 
 /* ---- what the pool tells ---- */
 
@@ -536,6 +536,7 @@ static void tear_down(struct map *m)
 		m->opts->face->over();
 	while ((node = pcore_list_pop(&m->held)))
 		map_job_free(m, container_of(container_of(node, struct pcore_job, link), struct map_job, job));
+	pcore_spare_done(&m->spare);
 	record_free(m->record);
 	pcore_keeper_free(m->keeper);
 	cli_collator_free(m->collator);
@@ -576,6 +577,7 @@ int map_run(struct map_opts *opts)
 	int die_of = 0;
 	int status;
 
+	m.spare = PCORE_SPARE_INIT(sizeof(struct map_job), SPARE_MAX);
 	pcore_list_init(&m.held);
 	status = set_up(&m);
 

@@ -25,7 +25,7 @@ void map_job_free(struct map *m, struct map_job *j)
 		feed_forget(&m->feed, &j->feed);
 	free(j->call.block);
 	free(j->items);
-	free(j);
+	pcore_spare_free(&m->spare, j);
 }
 
 /* The items, safe to print, for --tag. */
@@ -55,12 +55,13 @@ static size_t join_items(struct cli_item *items, size_t n)
 
 static int job_new(struct map *m, struct map_job **ret)
 {
-	struct map_job *j = calloc(1, sizeof(*j));
+	struct map_job *j = pcore_spare_new(&m->spare);
 	int r;
 
 	if (!j)
 		return -ENOMEM;
 
+	*j = (struct map_job){ .n_items = 0 };
 	if (m->opts->feed.pipe)
 		r = feed_next(&m->feed, &j->feed, &j->job);
 	else if (m->call.batched)
@@ -68,7 +69,7 @@ static int job_new(struct map *m, struct map_job **ret)
 	else
 		r = source_next(&m->source, &j->items, &j->n_items);
 	if (r <= 0) {
-		free(j);
+		pcore_spare_free(&m->spare, j);
 		return r;
 	}
 	if ((m->opts->workers.worker || m->opts->call.call) && j->n_items > 0)

@@ -54,6 +54,7 @@ struct map {
 	bool jobs_said;	/* by the user, not by what there is */
 	uint64_t seq;		/* of the last job that was made */
 	struct record *record;
+	struct pcore_spare spare; /* for jobs */
 	struct pcore_list held; /* jobs to be run once all that the log has are checked */
 	uint64_t held_bytes, skipped;
 
