@@ -12,6 +12,8 @@
 
 #include "libcore/cluster/client_private.h"
 
+enum { SPARE_MAX = 1 << 12 }; /* runs that are over whose memory is kept for the next ones */
+
 /* Jobs that have input are not many ahead: each holds a block of it. */
 enum { CAPACITY_MIN = 64, AHEAD = 64, FED_MIN = 4, FED_AHEAD = 4, HUNGRY = 5 };
 
@@ -49,9 +51,7 @@ struct cluster_name *cluster_name(struct cluster *c, const char *name)
 
 struct cluster_run *cluster_find(struct cluster *c, uint64_t id)
 {
-	struct pcore_map_node *node = pcore_map_find(&c->by_id, &id, sizeof(id));
-
-	return node ? container_of(node, struct cluster_run, node) : NULL;
+	return (struct cluster_run *)(uintptr_t)pcore_sched_cookie(c->host.sched, id);
 }
 
 void cluster_tell(struct cluster *c, enum pcore_cluster_event ev, const char *name, const char *why, int code, const struct pcore_job *job)
@@ -90,12 +90,24 @@ static unsigned take_slot(struct cluster *c)
 
 /* ---- runs ---- */
 
+static struct cluster_run *run_new(struct cluster *c, struct pcore_job *job)
+{
+	struct cluster_run *run = pcore_spare_new(&c->spare);
+
+	if (!run)
+		return NULL;
+	*run = (struct cluster_run){ .cluster = c, .job = job };
+	pcore_list_init(&run->all);
+	pcore_list_add_tail(&c->runs, &run->all);
+	link_job_forget(&run->at);
+	c->under_way++;
+	return run;
+}
+
 static void run_free(struct cluster_run *run)
 {
 	struct cluster *c = run->cluster;
 
-	if (run->at.id)
-		pcore_map_remove(&c->by_id, &run->node);
 	pcore_list_del(&run->all);
 	link_job_forget(&run->at);
 	cluster_begun(run, NULL);
@@ -103,7 +115,7 @@ static void run_free(struct cluster_run *run)
 		c->slots[run->slot - 1] = false;
 	c->under_way--;
 	free(run->args);
-	free(run);
+	pcore_spare_free(&c->spare, run);
 }
 
 void cluster_begun(struct cluster_run *run, struct cluster_name *where)
@@ -129,8 +141,7 @@ static void fill_in_result(struct cluster_run *run, const struct pcore_sched_new
 {
 	struct pcore_job *job = run->job;
 
-	if (run->at.ended) {
-		job->result = run->result;
+	if (run->at.ended) { /* then the result is there */
 		job->slot = run->at.done.slot;
 		if (run->input_error < 0)
 			(void)pcore_err_set(&job->result.error, run->input_error, PCORE_STEP_INPUT, "");
@@ -182,9 +193,12 @@ static void over(struct cluster_run *run, const struct pcore_sched_news *n)
 
 static void again(struct cluster_run *run)
 {
+	struct pcore_job_result *result = &run->job->result;
 	bool begun = run->where != NULL;
 
 	cluster_input_over(run);
+	if (run->at.ended) /* but not all of its output was there */
+		*result = (struct pcore_job_result){ .start_ns = result->start_ns, .pid = result->pid, .node = result->node };
 	forget_attempt(run);
 	if (!begun)
 		return;
@@ -400,7 +414,6 @@ static int submit(struct cluster_run *run)
 {
 	struct cluster *c = run->cluster;
 	struct pcore_sched_jobs jobs = c->spec.jobs;
-	int r;
 
 	if (c->spec.kind) {
 		run->kind = c->spec.kind(c->spec.ctx, run->job, &jobs.priority);
@@ -410,15 +423,7 @@ static int submit(struct cluster_run *run)
 	jobs.n = 1;
 	jobs.cookie = (uintptr_t)run;
 	jobs.at_most_once |= c->spec.in_turn;
-	r = pcore_sched_submit(c->host.sched, pcore_loop_now(c->host.loop), c->client, &jobs, &run->at.id);
-	if (r < 0)
-		return r;
-	r = pcore_map_insert(&c->by_id, &run->node, &run->at.id, sizeof(run->at.id));
-	if (r < 0) {
-		(void)pcore_sched_cancel(c->host.sched, pcore_loop_now(c->host.loop), run->at.id, 1, PCORE_SCHED_KILL);
-		run->at.id = 0;
-	}
-	return r;
+	return pcore_sched_submit(c->host.sched, pcore_loop_now(c->host.loop), c->client, &jobs, &run->at.id);
 }
 
 static int check_item(const struct cluster *c, const struct pcore_job *job)
@@ -434,32 +439,20 @@ static int check_item(const struct cluster *c, const struct pcore_job *job)
 static int cluster_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
 {
 	struct cluster *c = cluster_of(ex);
-	struct cluster_run *run = calloc(1, sizeof(*run));
-	int r;
+	int r = c->spec.worker ? check_item(c, job) : 0;
+	struct cluster_run *run;
 
+	if (r < 0)
+		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
+	run = run_new(c, job);
 	if (!run)
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 
-	run->cluster = c;
-	run->job = job;
-	pcore_list_init(&run->all);
-	forget_attempt(run);
-	r = c->spec.worker ? check_item(c, job) : 0;
-	if (r < 0) {
-		free(run);
-		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
-	}
 	if (!c->spec.worker)
 		run->slot = take_slot(c);
 	job->slot = run->slot;
-	if (!c->spec.worker && run->slot == 0) {
-		free(run);
-		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
-	}
-	c->under_way++;
-	pcore_list_add_tail(&c->runs, &run->all);
 	job->result.start_ns = pcore_clock_ns(CLOCK_REALTIME);
-	r = describe(c);
+	r = !c->spec.worker && run->slot == 0 ? -ENOMEM : describe(c);
 	if (r == 0 && !c->spec.worker)
 		r = c->spec.args(c->spec.ctx, job, &run->args);
 	if (r == 0)
@@ -614,7 +607,7 @@ static void cluster_free(struct pcore_executor *ex)
 		free(container_of(node, struct cluster_name, link));
 	free(c->numbers);
 	pcore_sched_free(c->host.sched);
-	pcore_map_done(&c->by_id);
+	pcore_spare_done(&c->spare);
 	pcore_buf_done(&c->env);
 	pcore_buf_done(&c->template);
 	free(c->slots);
@@ -656,6 +649,7 @@ int pcore_cluster_new(struct pcore_executor **ret, struct pcore_loop *lp, const 
 	c->alone_since = pcore_now_ns();
 	pcore_list_init(&c->links);
 	pcore_list_init(&c->runs);
+	c->spare = PCORE_SPARE_INIT(sizeof(struct cluster_run), SPARE_MAX);
 	pcore_list_init(&c->names);
 	pcore_list_init(&c->workers);
 	r = pcore_sched_new(&c->host.sched, &sched);

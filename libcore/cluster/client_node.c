@@ -182,11 +182,11 @@ static bool output(struct link *l, struct link_job *j, enum pcore_wire_stream st
 static void ended(struct link *l, struct link_job *j, const struct pcore_wire_done *d)
 {
 	struct cluster_run *run = run_of(j);
-
+	struct pcore_job_result *result = &run->job->result;
 	struct cluster_name *name = where(l, d->node);
 
-	pcore_result_of_done(&run->result, d);
-	run->result.node = name->text;
+	pcore_result_of_done(result, d);
+	result->node = name->text;
 	name->jobs++;
 	name->job_ns += d->wall_ns;
 	name->received += d->sent[0] + d->sent[1];

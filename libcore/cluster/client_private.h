@@ -28,7 +28,6 @@ struct cluster_run {
 	struct pcore_job *job;
 	struct pcore_cluster_kind *kind; /* NULL: all are of one */
 	struct link_job at;
-	struct pcore_map_node node; /* by id */
 	struct pcore_list all;
 	char **args; /* in one block */
 	unsigned slot;
@@ -36,7 +35,6 @@ struct cluster_run {
 	bool cancelled;
 	bool fed;	 /* its input has begun, and is not over */
 	int input_error; /* what was to be read cannot be */
-	struct pcore_job_result result; /* when at.ended */
 };
 
 /* A worker that has written to standard error. */
@@ -53,10 +51,10 @@ struct cluster {
 	struct pcore_cluster_spec spec;
 	uint64_t client; /* the scheduler's name for us */
 	struct pcore_list links, runs, names, workers;
+	struct pcore_spare spare; /* for runs */
 	unsigned n_workers; /* numbers that were given out */
 	struct cluster_name **numbers; /* as the scheduler calls them */
 	size_t n_numbers;
-	struct pcore_map by_id;
 	struct pcore_buf env, template; /* bodies, for each node */
 	bool described;
 	struct pcore_op tick, pump, hungry;

@@ -94,7 +94,7 @@ bool node_job_output(void *ctx, struct pcore_job *job, enum pcore_job_stream str
 		room = max - o->total;
 	o->total += len;
 	if (room < len)
-		j->done.flags |= stream == PCORE_JOB_STDOUT ? PCORE_WIRE_CUT_STDOUT : PCORE_WIRE_CUT_STDERR;
+		j->cut |= stream == PCORE_JOB_STDOUT ? PCORE_WIRE_CUT_STDOUT : PCORE_WIRE_CUT_STDERR;
 	if (o->closed || j->session->over || room == 0)
 		return true;
 	if (pcore_buf_add(&o->buf, data, room) < 0) { /* then it is lost, and the job with it */
@@ -142,7 +142,6 @@ void node_job_over(struct node_job *j)
 	else
 		n->failed++;
 	n->cpu_ns += (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * NS_PER_S + (u->ru_utime.tv_usec + u->ru_stime.tv_usec) * NS_PER_US;
-	node_result(j);
 	node_dir_remove(j);
 	j->state = NODE_DONE;
 	node_session_tell_done(j);
@@ -211,7 +210,6 @@ void node_cancel(struct node_job *j, enum pcore_wire_how how, int sig)
 		return;
 	if (node_retract(j)) {
 		j->job.result.cancelled = true;
-		node_result(j);
 		j->state = NODE_DONE;
 		node_session_tell_done(j);
 		return;
@@ -435,6 +433,7 @@ int pcore_node_new(struct pcore_node **ret, struct pcore_loop *lp, const struct 
 	pcore_list_init(&n->dials);
 	pcore_list_init(&n->queue);
 	pcore_list_init(&n->workers);
+	n->spare = PCORE_SPARE_INIT(sizeof(struct node_job), NODE_SPARE_MAX);
 	r = getrandom(&n->instance, sizeof(n->instance), 0) < 0 ? pcore_err_set(err, -errno, PCORE_STEP_OPEN, "random numbers") : 0;
 	if (r == 0 && node_stock_new(n) < 0)
 		r = pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
@@ -468,6 +467,7 @@ void pcore_node_free(struct pcore_node *n)
 	n->trash.fd = pcore_fd_close(n->trash.fd);
 	n->workdir_fd = pcore_fd_close(n->workdir_fd);
 	node_stock_free(n);
+	pcore_spare_done(&n->spare);
 	free(n->words.argv);
 	free(n->vars_list);
 	pcore_buf_done(&n->vars);

@@ -256,16 +256,13 @@ int node_argv(const struct node_job *j, struct pcore_buf *ret, size_t *ret_n)
 	return r;
 }
 
-void node_result(struct node_job *j)
+void node_result(const struct node_job *j, struct pcore_wire_done *d)
 {
-	struct pcore_wire_done *d = &j->done;
-	uint32_t cut = d->flags;
-
 	pcore_done_of_result(d, &j->job.result);
 	d->job = j->id;
 	d->attempt = j->attempt;
 	d->slot = j->job.slot;
-	d->flags |= cut;
+	d->flags |= j->cut;
 	d->input = j->in.taken;
 	for (int i = 0; i < 2; i++) {
 		d->bytes[i] = j->out[i].total;

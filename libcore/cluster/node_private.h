@@ -22,6 +22,7 @@ enum {
 	NODE_LISTED_MAX = 1000,		   /* jobs in a status */
 	NODE_ARGV_MAX = 512,		   /* bytes of a job's command there */
 	NODE_PREFETCH = 64,		   /* jobs that it takes beyond those that run */
+	NODE_SPARE_MAX = 1 << 12,	   /* jobs that are over whose memory is kept for the next ones */
 };
 
 /* So long a scheduler whose connection was reset may be away: one that lives is back at once. */
@@ -99,7 +100,7 @@ struct node_job {
 	struct node_input in;
 	struct node_output out[2];
 	char dir[48]; /* in the workdir; "" none */
-	struct pcore_wire_done done;
+	uint32_t cut; /* which outputs are: flags of DONE_N */
 };
 
 /* Of one of the node's resources. */
@@ -137,6 +138,7 @@ struct pcore_node {
 	struct pcore_list sessions, dials;
 	struct pcore_list queue; /* of struct node_job */
 	struct pcore_list workers;
+	struct pcore_spare spare; /* for struct node_job */
 	uint64_t workers_serial;
 	uint64_t n_queued, n_running, succeeded, failed;
 	unsigned cpus, cpus_used;
@@ -280,7 +282,7 @@ void node_dir_remove(struct node_job *j);
 /* The words of its command, as far as they fit into a status, one behind the other with their NULs. 0, -ENOMEM, -EPROTO. */
 int node_argv(const struct node_job *j, struct pcore_buf *ret, size_t *ret_n);
 
-/* Fill in j->done from how the attempt ended. */
-void node_result(struct node_job *j);
+/* How the attempt ended; the texts are the job's. */
+void node_result(const struct node_job *j, struct pcore_wire_done *ret);
 
 #endif

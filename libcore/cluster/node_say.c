@@ -39,8 +39,7 @@ int node_say_begin(struct node_session *s, struct pcore_wire_out *o, enum pcore_
 	return pcore_wire_begin(o, &s->buf, type);
 }
 
-/* One record into the frame of its type that is being written; a full one is ended and another begun. */
-static int add(struct pcore_wire_out *o, enum pcore_wire_type type, struct node_session *s, struct node_job *j)
+static int add_started(struct pcore_wire_out *o, const struct node_job *j)
 {
 	const struct pcore_wire_started started = {
 		.job = j->id,
@@ -50,8 +49,22 @@ static int add(struct pcore_wire_out *o, enum pcore_wire_type type, struct node_
 		.start_ns = j->job.result.start_ns,
 	};
 
+	return pcore_wire_add_started(o, &started);
+}
+
+static int add_done(struct pcore_wire_out *o, const struct node_job *j)
+{
+	struct pcore_wire_done done;
+
+	node_result(j, &done);
+	return pcore_wire_add_done(o, &done);
+}
+
+/* One record into the frame of its type that is being written; a full one is ended and another begun. */
+static int add(struct pcore_wire_out *o, enum pcore_wire_type type, struct node_session *s, const struct node_job *j)
+{
 	for (int i = 0; i < 2; i++) {
-		int r = type == PCORE_WIRE_STARTED_N ? pcore_wire_add_started(o, &started) : pcore_wire_add_done(o, &j->done);
+		int r = type == PCORE_WIRE_STARTED_N ? add_started(o, j) : add_done(o, j);
 
 		if (r != -EMSGSIZE)
 			return r;

@@ -142,7 +142,7 @@ static int assign(struct node_session *s, const struct pcore_wire_assign *a)
 		return -EPROTO;
 	if (s->jobs.len >= NODE_JOBS_MAX || size > NODE_BODIES_MAX - s->bodies)
 		return -ENOBUFS;
-	j = calloc(1, sizeof(*j));
+	j = pcore_spare_new(&s->node->spare);
 	if (!j)
 		return -ENOMEM;
 
@@ -171,7 +171,7 @@ static int assign(struct node_session *s, const struct pcore_wire_assign *a)
 	if (r < 0) {
 		node_input_done(j);
 		free(j->record);
-		free(j);
+		pcore_spare_free(&s->node->spare, j);
 		return r == -EEXIST ? 0 : r; /* said twice */
 	}
 	t->jobs++;
@@ -504,7 +504,7 @@ void node_job_free(struct node_job *j)
 	pcore_buf_done(&j->out[0].buf);
 	pcore_buf_done(&j->out[1].buf);
 	free(j->record);
-	free(j);
+	pcore_spare_free(&s->node->spare, j);
 	t->jobs--;
 	node_template_settle(t, s);
 }

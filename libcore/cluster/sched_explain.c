@@ -66,6 +66,13 @@ static void explain_node(const struct pcore_sched *s, const struct lane *l, cons
 		why->room++;
 }
 
+uint64_t pcore_sched_cookie(const struct pcore_sched *s, uint64_t job)
+{
+	const struct job *j = sched_job_find(s, job);
+
+	return j && j->state != JOB_GAP ? j->array->cookie : 0;
+}
+
 int pcore_sched_explain(const struct pcore_sched *s, uint64_t job, struct pcore_sched_why *ret)
 {
 	const struct array *a = sched_array_find(s, job);

@@ -378,6 +378,9 @@ struct pcore_sched_why {
 
 int pcore_sched_explain(const struct pcore_sched *s, uint64_t job, struct pcore_sched_why *ret); /* 0, -ENOENT */
 
+/* The owner's name for a job that has been assigned, and is not over. 0: it has not, or it is. */
+uint64_t pcore_sched_cookie(const struct pcore_sched *s, uint64_t job);
+
 struct pcore_sched_counts {
 	uint64_t waiting, queued, backoff, held, ahead, running; /* jobs now; their sum is what is not over */
 	uint64_t submitted, over, succeeded, assigned;

@@ -345,6 +345,26 @@ static void a_big_job_is_passed_so_often_and_then_gets_a_node(void **state)
 	pcore_sched_free(b.s);
 }
 
+static void a_job_has_its_cookie_from_its_assignment_to_its_end(void **state)
+{
+	struct bed b;
+	uint64_t node, first;
+
+	(void)state;
+	open_bed(&b, &(struct pcore_sched_spec){ 0 });
+	first = submit(&b, 2, (struct pcore_sched_jobs){ .cookie = 7 });
+	assert_int_equal(pcore_sched_cookie(b.s, first), 0);
+	node = join(&b, "a", 1);
+	listen(&b);
+	assert_int_equal(pcore_sched_cookie(b.s, first), 7);
+	assert_int_equal(pcore_sched_cookie(b.s, first + 1), 0);
+	assert_int_equal(done(&b, node, first, 1, true), 1);
+	assert_int_equal(pcore_sched_cookie(b.s, first), 0);
+	assert_int_equal(pcore_sched_cookie(b.s, first + 1), 7);
+	assert_int_equal(pcore_sched_cookie(b.s, first + 2), 0);
+	pcore_sched_free(b.s);
+}
+
 /* ---- arrays ---- */
 
 static void a_part_of_a_queued_array_can_be_cancelled(void **state)
@@ -1369,6 +1389,7 @@ int main(void)
 		TEST(numbered_resources_are_given_once),
 		TEST(labels_and_names_bind_a_job_to_nodes),
 		TEST(a_big_job_is_passed_so_often_and_then_gets_a_node),
+		TEST(a_job_has_its_cookie_from_its_assignment_to_its_end),
 		TEST(a_part_of_a_queued_array_can_be_cancelled),
 		TEST(a_cancel_reaches_a_job_in_every_state),
 		TEST(a_full_queue_refuses_and_says_when_there_is_room),
