@@ -276,7 +276,7 @@ $(BUILD)/helpers/probe: LDLIBS += -static -no-pie
 
 $(BUILD)/bench/queue: $(ARCHIVES)
 $(BUILD)/bench/tiny: LDLIBS += -static -no-pie
-$(BUILD)/bench/nextrun $(BUILD)/bench/late $(BUILD)/bench/timers $(BUILD)/bench/net: $(ARCHIVES)
+$(BUILD)/bench/nextrun $(BUILD)/bench/late $(BUILD)/bench/timers $(BUILD)/bench/net $(BUILD)/bench/dispatch: $(ARCHIVES)
 $(BUILD)/bench/%: LIBS = -luring -lpthread
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)

@@ -10,12 +10,15 @@
 
 #include <errno.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -114,6 +117,23 @@ static inline pid_t vspawn(void (*fn)(void *), void *arg, char *stack, int *ret_
 		die("clone3");
 	}
 	return (pid_t)r;
+}
+
+/* Two ends of a TCP connection on loopback. */
+static inline void tcp_pair(int fds[2])
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	socklen_t len = sizeof(at);
+
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&at, len) < 0 || listen(listener, 1) < 0 ||
+		getsockname(listener, (struct sockaddr *)&at, &len) < 0 || connect(fds[0], (struct sockaddr *)&at, len) < 0)
+		die("socket");
+	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	for (int i = 0; i < 2; i++)
+		(void)setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
 #endif

@@ -10,9 +10,7 @@
  *   tcp         floor: the same with a byte over bare sockets
  *   idle        so many connections of one process to another, which do nothing: MiB of the one that listens
  */
-#include <netinet/tcp.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include "libcore/net/net.h"
 #include "tests/bench/bench.h"
@@ -98,23 +96,6 @@ static void make_nets(void)
 		spec.role = i ? PCORE_NET_SCHEDULER : PCORE_NET_NODE;
 		must(pcore_net_new(&nets[i], lp, &spec, NULL), "net");
 	}
-}
-
-/* Two ends of a TCP connection on loopback. */
-static void tcp_pair(int fds[2])
-{
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-	socklen_t len = sizeof(at);
-
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(listener, (struct sockaddr *)&at, len) < 0 || listen(listener, 1) < 0 ||
-		getsockname(listener, (struct sockaddr *)&at, &len) < 0 || connect(fds[0], (struct sockaddr *)&at, len) < 0)
-		die("socket");
-	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	close(listener);
-	for (int i = 0; i < 2; i++)
-		(void)setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
 static void pair(int fds[2], bool tls)
