@@ -28,7 +28,7 @@ teardown() { common_teardown; }
 	need_root
 	user_setup
 	run -125 --separate-stderr "${as_user[@]}" prun --user root true
-	[[ $stderr == *"cannot set --groups: Operation not permitted"* ]]
+	[[ $stderr == *"cannot set the groups for --user or --groups: Operation not permitted"* ]]
 	run -125 --separate-stderr "${as_user[@]}" prun --group 0 true
 	[[ $stderr == *"cannot set --group: Operation not permitted"* ]]
 }

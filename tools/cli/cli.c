@@ -172,7 +172,7 @@ static const struct step_words {
 	[PCORE_STEP_OOM] = { "set --oom-adj", NULL },
 	[PCORE_STEP_RLIMIT] = { "set limit", "'" },
 	[PCORE_STEP_LIMIT] = { "set limit", "'" },
-	[PCORE_STEP_GROUPS] = { "set --groups", NULL },
+	[PCORE_STEP_GROUPS] = { "set the groups for --user or --groups", NULL },
 	[PCORE_STEP_GROUP] = { "set --group", NULL },
 	[PCORE_STEP_USER] = { "set --user", NULL },
 	[PCORE_STEP_PDEATHSIG] = { "set the parent-death signal", NULL },
