@@ -200,7 +200,7 @@ excludes() {
 	excludes --pass-fd 1 --pass-fd 2=1 --pty
 	excludes --pass-fd 1 --pass-fd 2=1 --connect cat
 	excludes --pass-fd 2 --pass-fd 1=2 --stderr stdout
-	excludes --pass-fd 5 --pass-fd 1=5 --notify-ready 5
+	excludes --pass-fd 5 --pass-fd 1=5 --detach --notify-ready 5
 }
 
 @test "--pipe-size sets the capacity of the pipes" {
@@ -326,6 +326,7 @@ excludes() {
 	refuses prun -- --notify-ready '' x 2 -1 1024 line: line
 	refuses prun --notify-ready 3 -- --ready-timeout '' x -1
 	excludes --ready-timeout --notify-ready --ready-timeout 5
+	excludes --notify-ready --detach --notify-ready 3
 }
 
 # ---- terminals

@@ -231,6 +231,7 @@ static int check(const struct prun_opts *o)
 		{ o->connect && prun_reads_output(o), "--connect and --notify-ready line: exclude each other" },
 		{ o->detach && (o->capture || o->quiet_success), "--detach keeps output by itself: no --capture" },
 		{ o->ready_timeout != INT64_MAX && !o->notify_ready, "--ready-timeout needs --notify-ready" },
+		{ o->notify_ready && !o->detach && o->ready_timeout == INT64_MAX, "--notify-ready needs --detach or --ready-timeout" },
 		{ o->lock && o->semaphore, "--lock and --semaphore exclude each other" },
 		{ o->shared && !o->lock, "--shared needs --lock" },
 		{ o->wait_given && !o->lock && !o->semaphore, "--wait needs --lock or --semaphore" },
