@@ -232,6 +232,11 @@ excludes() {
 	[ "$stderr" = $'<1>\n<2>' ]
 }
 
+@test "--connect takes what begins with a minus for a command" {
+	run -127 --separate-stderr prun --connect=-1 true
+	[[ "$stderr" == *"-1: "*"not found"* ]]
+}
+
 @test "--connect exits with the first's status, or the second's when only that failed" {
 	run -3 prun --connect 'cat >/dev/null; exit 4' sh -c 'exit 3'
 	run -4 prun --connect 'cat >/dev/null; exit 4' true

@@ -558,7 +558,8 @@ static int set_up_commands(struct run *r)
 	if (o->connect) {
 		r->connect_argv[0] = (char *)"/bin/sh";
 		r->connect_argv[1] = (char *)"-c";
-		r->connect_argv[2] = (char *)o->connect;
+		r->connect_argv[2] = (char *)"--"; /* what follows is no option, however it begins */
+		r->connect_argv[3] = (char *)o->connect;
 		r->sides[1].argv = r->connect_argv;
 		r->sides[1].used = true;
 	}

@@ -42,7 +42,7 @@ struct run {
 
 	struct cli_signals signals;
 	struct side sides[2];
-	char *connect_argv[4];
+	char *connect_argv[5];
 	char **argv0; /* the command's argv with --argv0 */
 	struct pcore_feeder feeder;
 	struct output output;
