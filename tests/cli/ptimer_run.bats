@@ -424,7 +424,7 @@ does_nothing() {
 	[ "$output" = out ]
 	[ "$(grep -c '^err$' <<<"$stderr")" = 1 ]
 	[ "$(grep -m1 '^ptimer' <<<"$stderr")" = 'ptimer: tick 2 is skipped: the job before it still runs' ]
-	ptimer log --follow a >followed 2>&1 &
+	ptimer log -f a >followed 2>&1 &
 	wait_for 5 nonempty followed
 	touch end
 	wait_for 20 exists full

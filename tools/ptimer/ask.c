@@ -35,7 +35,7 @@ static const struct cli_opt list_table[] = {
 };
 
 static const struct cli_opt log_table[] = {
-	{ .name = "follow", .kind = CLI_OPT_FLAG, .offset = AT(follow), .help = "go on with what is added, until it ends" },
+	{ .name = "follow", .letter = 'f', .kind = CLI_OPT_FLAG, .offset = AT(follow), .help = "go on with what is added, until it ends" },
 	{ .name = NULL },
 };
 
@@ -507,7 +507,7 @@ int ptimer_list(int argc, char **argv)
 
 int ptimer_log(int argc, char **argv)
 {
-	static const struct cli_opts how = { .usage = "ptimer log [--follow] NAME",
+	static const struct cli_opts how = { .usage = "ptimer log [-f] NAME",
 		.summary = "Print what the timers NAME and their jobs have written in the background." };
 	struct ask_opts o = { 0 };
 	struct cli_job_info i;

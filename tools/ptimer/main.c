@@ -24,7 +24,7 @@ static int no_verb(int argc, char **argv)
 			 "ptimer next [on|cron|every|at] EXPRESSION [options]\nptimer run TABLE [options]\nptimer check TABLE...\n"
 			 "ptimer import [--system] CRONTAB\n"
 			 "ptimer list [--json] [NAME...]\nptimer cancel NAME[/TIMER]...\nptimer trigger NAME[/TIMER]\n"
-			 "ptimer enter NAME DELAY PRIORITY COMMAND [ARG...]\nptimer log [--follow] NAME",
+			 "ptimer enter NAME DELAY PRIORITY COMMAND [ARG...]\nptimer log [-f] NAME",
 		.summary = "Run commands, or print lines, at the right time. `ptimer VERB --help' tells the options of a verb.",
 		.verb = verb_at,
 		.footer = "A command's output goes where ptimer's goes. The exit status of after and at is that of COMMAND; else it\n"
