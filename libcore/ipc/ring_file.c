@@ -21,7 +21,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* What the limits mean when all is said. -EINVAL: one item that may be put would never fit. */
+/* What the limits mean when all is said. -EINVAL: one item that may be put would never fit; -EOVERFLOW: more than there can be. */
 static int complete(const struct pcore_ring_spec *spec, struct pcore_ring_spec *ret)
 {
 	uint64_t items;
@@ -34,9 +34,9 @@ static int complete(const struct pcore_ring_spec *spec, struct pcore_ring_spec *
 		ret->max_items = items < LEAST_ITEMS ? LEAST_ITEMS : items;
 	if (!ret->max_item)
 		ret->max_item = least(DEFAULT_MAX_ITEM, ret->max_bytes);
-	if (ret->max_item > ret->max_bytes || ret->max_item > RING_ITEM_LIMIT || ret->max_bytes > max_bytes_limit)
+	if (ret->max_item > ret->max_bytes || ret->max_item > RING_ITEM_LIMIT)
 		return -EINVAL;
-	return 0;
+	return ret->max_bytes > max_bytes_limit ? -EOVERFLOW : 0;
 }
 
 static uint64_t page_up(uint64_t n)
@@ -58,7 +58,7 @@ static int lay_out(const struct pcore_ring_spec *s, struct ring_layout *l)
 	uint64_t at = page_up(sizeof(struct ring_header));
 
 	if (s->max_items == 0 || s->max_items >= max_cells || s->max_bytes > max_bytes_limit || cells_for(s) > max_cells)
-		return -EINVAL;
+		return -EOVERFLOW;
 
 	*l = (struct ring_layout){ .n_cells = cells_for(s), .n_buckets = 16 };
 	while (l->n_buckets < s->max_items / 2)

@@ -118,6 +118,11 @@ teardown() { common_teardown; }
 	run -125 --separate-stderr pqueue create q --sync always
 	[[ "${stderr_lines[0]}" == *--durable* ]]
 	run -125 pqueue repair q
+	for o in '--max-bytes 1024T' '--max 4294967295'; do
+		# shellcheck disable=SC2086
+		run -125 --separate-stderr pqueue create q $o
+		[[ "${stderr_lines[0]}" == "pqueue: --max or --max-bytes is more than a queue in memory can hold: "* ]]
+	done
 	run -125 --separate-stderr pqueue create q --max-bytes 10 --max-item 11
 	[[ "${stderr_lines[0]}" == *--max-item* ]]
 }

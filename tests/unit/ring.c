@@ -253,8 +253,8 @@ static void limits_that_make_no_sense_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(pcore_ring_create(dfd, "r", &(struct pcore_ring_spec){ .max_bytes = 10, .max_item = 11 }), -EINVAL);
-	assert_int_equal(pcore_ring_create(dfd, "r", &(struct pcore_ring_spec){ .max_items = UINT64_C(1) << 40 }), -EINVAL);
-	assert_int_equal(pcore_ring_create(dfd, "r", &(struct pcore_ring_spec){ .max_bytes = UINT64_MAX }), -EINVAL);
+	assert_int_equal(pcore_ring_create(dfd, "r", &(struct pcore_ring_spec){ .max_items = UINT64_C(1) << 40 }), -EOVERFLOW);
+	assert_int_equal(pcore_ring_create(dfd, "r", &(struct pcore_ring_spec){ .max_bytes = UINT64_MAX }), -EOVERFLOW);
 }
 
 static void a_key_is_in_use_until_its_item_is_gone(void **state)

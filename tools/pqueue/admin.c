@@ -30,6 +30,8 @@ int pqueue_create(struct pqueue_opts *o)
 	}
 	if (error == -EINVAL)
 		return cli_usage("--max, --max-bytes and --max-item do not go together: an item is at most as large as all of them");
+	if (error == -EOVERFLOW)
+		return cli_usage("--max or --max-bytes is more than a queue in memory can hold: lower it, or use --durable");
 	if (error == -EOPNOTSUPP)
 		return pqueue_error("create", o->name, error);
 	return error < 0 ? cli_error("cannot create '%s': %s", o->name, strerror(-error)) : CLI_OK;

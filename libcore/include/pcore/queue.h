@@ -41,9 +41,9 @@ struct pcore_queue_spec {
 };
 
 /* Open the queue at path. With spec it is made if it is missing (one that is there keeps what it was made with). 0; -ENOENT:
- * there is none, and no spec; -EINVAL (limits that contradict each other), -E2BIG; -EBADMSG: it is damaged, or no queue;
- * -EPROTONOSUPPORT: of another version; -ESTALE: a memory queue from before a reboot; -EPERM: another user's; -EOPNOTSUPP:
- * durable on NFS; -ENOSPC, -ENOMEM, -errno of open(2). */
+ * there is none, and no spec; -EINVAL (limits that contradict each other), -EOVERFLOW (that are too high for memory), -E2BIG;
+ * -EBADMSG: it is damaged, or no queue; -EPROTONOSUPPORT: of another version; -ESTALE: a memory queue from before a reboot;
+ * -EPERM: another user's; -EOPNOTSUPP: durable on NFS; -ENOSPC, -ENOMEM, -errno of open(2). */
 int pcore_queue_open(struct pcore_queue **ret, const char *path, const struct pcore_queue_spec *spec);
 void pcore_queue_free(struct pcore_queue *q); /* NULL is fine. What is in it stays */
 
