@@ -411,14 +411,17 @@ $(VM_IMAGE)/disk: tests/vm/image tests/vm/agent tests/vm/agent.service
 	@sh tests/setup mmdebstrap e2fsprogs
 	sh tests/vm/image $(VM_IMAGE)
 
-# suites to run in the guest, as for tests/run; where it is emulated, few
-VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/aside)
+# suites to run in the guest, as for tests/run; where it is emulated, those to which the kernel matters most
+VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/aside unit/loop unit/proc)
+# rows of the benchmark to print as well, such as `prun pool`
+VM_BENCH =
 VM_UNITS = $(if $(filter unit,$(VM_SUITES)),$(UNITS:%=unit/%),$(filter unit/%,$(VM_SUITES)))
 check-vm: $(VM_IMAGE)/disk ## install the packages in a Debian with kernel 6.1, and run VM_SUITES there: as root
 	@sh tests/setup qemu-system-x86
 	@$(MAKE) debs
-	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(patsubst $(BUILD)/%,$(SEAM_BUILD)/%,$(HELPER_BINS)) $(VM_UNITS:%=$(SEAM_BUILD)/%)
-	@BACKEND_UNITS='$(filter $(BACKEND_UNITS),$(UNITS))' sh tests/vm/run $(VM_IMAGE) $(or $(DEBS),build/deb) $(SEAM_BUILD) $(VM_SUITES)
+	@$(MAKE) VARIANT=$(SEAM_VARIANT) BUILD=$(SEAM_BUILD) $(patsubst $(BUILD)/%,$(SEAM_BUILD)/%,$(HELPER_BINS) $(if $(VM_BENCH),$(BENCH_BINS))) \
+		$(VM_UNITS:%=$(SEAM_BUILD)/%)
+	@VM_BENCH='$(VM_BENCH)' BACKEND_UNITS='$(filter $(BACKEND_UNITS),$(UNITS))' sh tests/vm/run $(VM_IMAGE) $(or $(DEBS),build/deb) $(SEAM_BUILD) $(VM_SUITES)
 
 clean: ## remove build/
 	rm -rf build
