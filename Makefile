@@ -15,6 +15,8 @@ BUILD ?= $(if $(filter release,$(VARIANT)),build,build/$(VARIANT))
 # where unit tests and fault tests run: they need the fault seam
 SEAM_BUILD = $(if $(filter release,$(VARIANT)),$(BUILD)/faults,$(BUILD))
 SEAM_VARIANT = $(if $(filter release,$(VARIANT)),faults,$(VARIANT))
+# where the objects are that a variant shares: a build for faults takes those without a fault seam from the release
+PLAIN = $(if $(filter faults,$(VARIANT)),$(BUILD:%/faults=%),$(BUILD))
 
 # unit tests that run once for each loop backend
 BACKEND_UNITS = loop% proc% pool% queue% net% cluster_node% api_loop%
@@ -30,6 +32,8 @@ CLUSTER_SRC := $(wildcard libcore/net/*.c libcore/cluster/*.c libcore/api/cluste
 HEADERS := $(wildcard libcore/include/pcore/*.h)
 CLI_SRC := $(wildcard tools/cli/*.c)
 MAP_SRC := $(wildcard tools/map/*.c)
+# the files that have a fault seam, and the tests, which know of it
+SEAM_SRC := $(shell grep -lw pcore_fault $(LIB_SRC) $(CLUSTER_SRC) $(CLI_SRC) $(MAP_SRC) $(TOOLS:%=tools/%/*.c)) tests/%
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 HELPERS := $(filter-out shiftclock,$(patsubst tests/helpers/%.c,%,$(wildcard tests/helpers/*.c)))
 BENCHES := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
@@ -70,15 +74,13 @@ say = $(if $(V),@:,@echo '  $(1) $@')
 COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(PIC) $(GENERATED) $(RAW) -MMD -MP -c -o $@ $<
 LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(OUR_LDFLAGS) $(LDFLAGS) $(LDLIBS) $(LIBS)
 
-objects = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
-LIB_OBJ := $(call objects,$(LIB_SRC))
+objects_in = $(patsubst %,$(1)/obj/%.o,$(basename $(2)))
+objects = $(call objects_in,$(BUILD),$(filter $(SEAM_SRC),$(1))) $(call objects_in,$(PLAIN),$(filter-out $(SEAM_SRC),$(1)))
+CORE_OBJ := $(call objects,$(CORE_SRC))
+API_OBJ := $(call objects,$(API_SRC))
 CLUSTER_OBJ := $(call objects,$(CLUSTER_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC))
 MAP_OBJ := $(call objects,$(MAP_SRC))
-pic_objects = $(patsubst %,$(BUILD)/pic/%.o,$(basename $(1)))
-CORE_PIC := $(call pic_objects,$(CORE_SRC))
-API_PIC := $(call pic_objects,$(API_SRC))
-CLUSTER_PIC := $(call pic_objects,$(CLUSTER_SRC))
 ARCHIVES = $(BUILD)/libmap.a $(BUILD)/libcli.a $(BUILD)/libpcore-cluster.a $(BUILD)/libpcore.a
 
 TOOL_BINS = $(TOOLS:%=$(BUILD)/%)
@@ -99,47 +101,43 @@ all: $(TOOL_BINS) $(if $(filter release,$(VARIANT)),libs) ## build the tools and
 
 libs: $(LIBRARIES:%=$(BUILD)/lib/%.so.$(SOVERSION)) $(LIBRARIES:%=$(BUILD)/lib/%.a)
 
-$(BUILD)/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(COMPILE)
+define compiled
+$(1)/obj/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(call say,CC)
+	$$(COMPILE)
 
-$(BUILD)/obj/%.o: %.S
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(COMPILE)
+$(1)/obj/%.o: %.S
+	@mkdir -p $$(@D)
+	$$(call say,CC)
+	$$(COMPILE)
 
-$(BUILD)/pic/%.o: PIC = -fPIC
-$(BUILD)/pic/%.o: %.c
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(COMPILE)
+# an object of libcore is for the libraries and for the tools
+$(1)/obj/libcore/%.o: PIC = -fPIC -fno-semantic-interposition
+endef
+$(foreach d,$(sort $(BUILD) $(PLAIN)),$(eval $(call compiled,$d)))
 
-$(BUILD)/pic/%.o: %.S
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(COMPILE)
-
-$(BUILD)/obj/libcore/proc/raw_%.o $(BUILD)/pic/libcore/proc/raw_%.o: RAW = $(RAW_CFLAGS)
+$(PLAIN)/obj/libcore/proc/raw_%.o: RAW = $(RAW_CFLAGS)
 
 # the system call filters are made by a program that runs here, so that no tool needs libseccomp
-$(BUILD)/gen/filters: libcore/sandbox/gen/filters.c
+$(PLAIN)/gen/filters: libcore/sandbox/gen/filters.c
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARNINGS) -o $@ $< -lseccomp
 
-$(BUILD)/gen/filters.h: $(BUILD)/gen/filters
+$(PLAIN)/gen/filters.h: $(PLAIN)/gen/filters
 	$(call say,GEN)
 	$(Q)$< >$@
 
-$(BUILD)/obj/libcore/sandbox/sandbox.o $(BUILD)/pic/libcore/sandbox/sandbox.o: $(BUILD)/gen/filters.h
-$(BUILD)/obj/libcore/sandbox/sandbox.o $(BUILD)/pic/libcore/sandbox/sandbox.o: GENERATED = -I$(BUILD)/gen
+$(PLAIN)/obj/libcore/sandbox/sandbox.o: $(PLAIN)/gen/filters.h
+$(PLAIN)/obj/libcore/sandbox/sandbox.o: GENERATED = -I$(PLAIN)/gen
 
-$(BUILD)/libpcore.a: $(LIB_OBJ)
+$(BUILD)/libpcore.a: $(CORE_OBJ) $(API_OBJ)
 $(BUILD)/libcli.a: $(CLI_OBJ)
 $(BUILD)/libmap.a: $(MAP_OBJ)
+$(BUILD)/libcore.a: $(CORE_OBJ)
 $(BUILD)/libpcore-cluster.a: $(CLUSTER_OBJ)
-$(ARCHIVES):
+$(ARCHIVES) $(BUILD)/libcore.a:
 	@mkdir -p $(@D)
 	$(call say,AR)
 	@rm -f $@
@@ -147,26 +145,21 @@ $(ARCHIVES):
 
 # The installed libraries export what libcore/NAME.sym lists and nothing else. That goes for the archives, too: each holds one
 # object, whose other names are local. The cluster's library has its own copy of what it needs of the modules below it.
-$(BUILD)/pic/libcore.a: $(CORE_PIC)
-	$(call say,AR)
-	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
-
 $(BUILD)/lib/%.map: libcore/%.sym
 	@mkdir -p $(@D)
 	$(Q)awk 'BEGIN { print "PCORE_$(SOVERSION) {" } /^#/ { next } !n++ { print "global:" } { print "\t" $$0 ";" } END { print "local: *;\n};" }' $< >$@
 
-$(BUILD)/lib/libpcore.so.$(SOVERSION): $(CORE_PIC) $(API_PIC)
+$(BUILD)/lib/libpcore.so.$(SOVERSION): $(CORE_OBJ) $(API_OBJ)
 $(BUILD)/lib/libpcore.so.$(SOVERSION): LIBS = -luring
-$(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): $(CLUSTER_PIC) $(BUILD)/pic/libcore.a $(BUILD)/lib/libpcore.so.$(SOVERSION)
+$(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): $(CLUSTER_OBJ) $(BUILD)/libcore.a $(BUILD)/lib/libpcore.so.$(SOVERSION)
 $(BUILD)/lib/libpcore-cluster.so.$(SOVERSION): LIBS = $(BUILD)/lib/libpcore.so.$(SOVERSION) -luring
 $(BUILD)/lib/%.so.$(SOVERSION): $(BUILD)/lib/%.map
 	$(call say,LD)
 	$(Q)$(CC) -shared $(OUR_CFLAGS) -fPIC $(CFLAGS) -o $@ -Wl,-soname,$(@F) -Wl,--version-script=$< \
 		$(filter %.o,$^) $(filter %.a,$^) $(filter-out -pie,$(OUR_LDFLAGS)) -Wl,-z,defs $(LDFLAGS) $(LDLIBS) $(LIBS)
 
-$(BUILD)/lib/libpcore.a: $(CORE_PIC) $(API_PIC)
-$(BUILD)/lib/libpcore-cluster.a: $(CLUSTER_PIC) $(BUILD)/pic/libcore.a
+$(BUILD)/lib/libpcore.a: $(CORE_OBJ) $(API_OBJ)
+$(BUILD)/lib/libpcore-cluster.a: $(CLUSTER_OBJ) $(BUILD)/libcore.a
 $(BUILD)/lib/%.a: libcore/%.sym
 	@mkdir -p $(@D)
 	$(call say,AR)
@@ -288,7 +281,7 @@ $(BUILD)/bench/poolmap: $(ARCHIVES)
 $(BUILD)/bench/threads: $(ARCHIVES)
 $(BUILD)/bench/scheduler: $(ARCHIVES)
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d $(BUILD)/pic/*/*/*.d)
+-include $(wildcard $(foreach d,$(sort $(BUILD) $(PLAIN)),$d/obj/*/*.d $d/obj/*/*/*.d))
 
 setup: ## install what building and testing need (Debian; as root or through sudo)
 	@sh tests/setup
