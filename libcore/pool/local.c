@@ -103,6 +103,20 @@ void pcore_local_feed(struct pcore_job *job)
 		pcore_feeder_go_on(&run->feeder);
 }
 
+bool pcore_local_silent(const struct pcore_job *job)
+{
+	const struct run *run = job->run;
+
+	return run->readers[PCORE_JOB_STDOUT].state == PCORE_READER_CLOSED;
+}
+
+bool pcore_local_unread(const struct pcore_job *job)
+{
+	const struct run *run = job->run;
+
+	return run->feeder.unread;
+}
+
 /* ---- what happens ---- */
 
 static void proc_event(struct pcore_proc *p, enum pcore_proc_event ev)

@@ -54,6 +54,7 @@ struct pcore_job {
 	enum pcore_job_state state;
 	struct pcore_job_result result;
 	bool given_up; /* by pcore_pool_end() */
+	unsigned lost; /* how often it was handed back because it was lost with a machine; the owner's */
 	void *run; /* the executor's */
 	struct pcore_list link;
 	struct pcore_heap_node retry;
@@ -209,6 +210,10 @@ struct pcore_local_spec {
 /* There is a piece of input for a job that was told there was none. It may be over at once. */
 void pcore_local_feed(struct pcore_job *job);
 
+/* Of one that runs: its standard output is closed. Of one whose input is over: it read nothing of what was written. */
+bool pcore_local_silent(const struct pcore_job *job);
+bool pcore_local_unread(const struct pcore_job *job);
+
 int pcore_local_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_local_spec *spec, struct pcore_err *err);
 
 /* ---- the worker executor: processes that stay, and answer one item after the other ---- */
@@ -251,7 +256,21 @@ struct pcore_worker_news {
 	const struct pcore_exit *exit; /* when it has ended; else NULL */
 };
 
+/* Where workers are jobs: of an executor that has an input for them, which asks here for it. One that has begun is not to be run
+ * again by itself. */
+struct pcore_worker_home {
+	struct pcore_executor *ex; /* NULL: they are processes of this machine */
+	void (*feed)(struct pcore_job *job); /* as pcore_local_feed() */
+	unsigned (*room)(const struct pcore_executor *ex); /* how many may run at a time; at least one is tried */
+	/* A worker was lost with the machine it was on, and this item with it. True: it is sent to another one, as the same attempt;
+	 * else it has failed. */
+	bool (*lost)(void *ctx, struct pcore_job *item);
+	uint64_t answer_max; /* bytes; the rest of an answer is dropped, and */
+	void (*cut)(void *ctx, const struct pcore_job *item); /* is told. 0: no limit */
+};
+
 struct pcore_worker_spec {
+	struct pcore_worker_home home;
 	struct pcore_keeper *keeper;  /* not owned */
 	struct pcore_proc_times times; /* of a process as a whole */
 	unsigned jobs;		      /* workers at a time */
@@ -282,6 +301,16 @@ struct pcore_worker_spec {
 int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const struct pcore_worker_spec *spec, struct pcore_err *err);
 
 void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot);
+
+/* For an executor that is the home of workers: input() and input_over() of struct pcore_local_spec for these. */
+int pcore_worker_input(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
+void pcore_worker_input_over(void *ctx, struct pcore_job *job, uint64_t left);
+
+/* And from it, if it can know: the worker sleeps in a read and has read all that it was given; it has closed its output; it has
+ * ended without having read any of it. */
+void pcore_worker_waits(struct pcore_job *job);
+void pcore_worker_silent(struct pcore_job *job);
+void pcore_worker_unread(struct pcore_job *job);
 
 /* Can this be sent to such a worker? 0, or why not: as item() says. */
 int pcore_worker_check(const struct pcore_worker_spec *spec, const char *item, size_t len);

@@ -24,6 +24,7 @@ static void tell(struct worker *w, enum pcore_worker_event event, uint64_t seq, 
 		.event = event,
 		.slot = w->number,
 		.pid = w->pid,
+		.node = w->node,
 		.seq = seq,
 		.job = job,
 		.exit = w->exited ? &w->exit : NULL,
@@ -71,7 +72,7 @@ void worker_add_job(struct worker *w, struct pcore_job *job)
 		w->pool->busy++;
 	w->jobs[(w->first + w->n++) & (w->cap - 1)] = job;
 	job->run = w;
-	job->slot = w->slot;
+	job->slot = w->number;
 }
 
 static struct pcore_job *drop_job(struct worker *w, bool last)
@@ -101,6 +102,7 @@ static void conclude(struct worker *w, struct pcore_job *job, int64_t now)
 {
 	job->result.start_ns = w->pool->real_offset + w->since;
 	job->result.wall_ns = now - w->since;
+	job->result.node = w->node;
 	worker_begin_wait(w, now);
 	pcore_pool_exited(w->pool->ex.pool, job);
 	pcore_pool_finished(w->pool->ex.pool, job);
@@ -139,7 +141,7 @@ static void learn(struct worker *w, uint64_t answers, int64_t now)
 	ahead = w->service > 0 ? AHEAD_NS / w->service : w->pool->spec.window;
 	if (ahead > 2 * (int64_t)w->ahead) /* carefully: what was sent cannot be taken back */
 		ahead = 2 * (int64_t)w->ahead;
-	w->ahead = ahead < 1 ? 1 : ahead > w->pool->spec.window ? w->pool->spec.window : (unsigned)ahead;
+	w->ahead = ahead < w->block ? w->block : ahead > w->pool->spec.window ? w->pool->spec.window : (unsigned)ahead;
 }
 
 /* ---- time ---- */
@@ -189,7 +191,7 @@ void worker_up(struct worker *w)
 	const struct pcore_worker_spec *s = &w->pool->spec;
 
 	w->state = SERVING;
-	w->ahead = 1;
+	w->ahead = w->block = 1;
 	w->mark = pcore_loop_now(w->pool->loop);
 	worker_begin_wait(w, w->mark);
 	w->service = INT64_MAX;
@@ -239,6 +241,50 @@ static void count_unfit(struct worker *w)
 	tell(w, PCORE_WORKER_GIVEN_UP, 0, NULL);
 }
 
+void worker_unpark(struct worker *w)
+{
+	struct pcore_job *job = w->parked;
+
+	if (!job)
+		return;
+	w->parked = NULL;
+	pcore_list_del(&w->roomy);
+	job->run = NULL;
+	pcore_pool_handed_back(w->pool->ex.pool, job);
+}
+
+/* It never ran: what cannot be run will not be the next time. */
+static void fail_parked(struct worker *w)
+{
+	struct pcore_job *job = w->parked;
+
+	if (w->error.code < 0 && job) {
+		w->parked = NULL;
+		pcore_list_del(&w->roomy);
+		job->run = NULL;
+		job->result.error = w->error;
+		pcore_pool_exited(w->pool->ex.pool, job);
+		pcore_pool_finished(w->pool->ex.pool, job);
+	} else if (w->error.code == 0 && !w->lost) {
+		count_unfit(w);
+	}
+	worker_unpark(w);
+}
+
+/* What it was sent goes to others, and what the first of these has answered so far is forgotten. */
+static bool recover(struct worker *w)
+{
+	struct workers *l = w->pool;
+	struct pcore_job *job = worker_first_job(w);
+
+	if (!w->lost || w->cause != NOTHING || (job && !l->spec.home.lost(l->spec.ctx, job)))
+		return false;
+	if (job)
+		pcore_pool_lost(l->ex.pool, job);
+	hand_back(w);
+	return true;
+}
+
 /* Its first job has failed, the others were not begun. */
 static void fail_first(struct worker *w)
 {
@@ -249,7 +295,7 @@ static void fail_first(struct worker *w)
 	r->timed_out = w->cause == LATE;
 	r->cancelled = w->cause == STOPPED;
 	r->lost = true;
-	if (w->cause == NOTHING)
+	if (w->cause == NOTHING && !w->lost)
 		tell(w, PCORE_WORKER_LOST, job->seq, job);
 	while (w->n > 1)
 		pcore_pool_handed_back(w->pool->ex.pool, drop_job(w, true));
@@ -259,6 +305,7 @@ static void fail_first(struct worker *w)
 static void bury(struct worker *w)
 {
 	bool unfit = w->cause == NOTHING && w->n_answers == 0 && (w->init_due || (w->n > 0 && !w->seat->has_read(w)));
+	bool starting = w->state == STARTING;
 	bool disorder = w->exit.code != CLD_EXITED || w->exit.status != 0;
 
 	w->state = DEAD;
@@ -266,7 +313,11 @@ static void bury(struct worker *w)
 	pcore_list_del(&w->unsent);
 	w->seat->drop(w);
 	worker_set_timer(w);
-	if (unfit) {
+	if (starting) {
+		fail_parked(w);
+	} else if (recover(w)) {
+		return;
+	} else if (unfit) {
 		count_unfit(w);
 		hand_back(w);
 	} else if (w->n > 0) {
@@ -296,6 +347,7 @@ static void end_for(struct worker *w, enum cause cause)
 	};
 	const struct pcore_job *job = worker_first_job(w);
 
+	worker_unpark(w);
 	w->state = ENDING;
 	w->cause = cause;
 	worker_place(w);
@@ -305,6 +357,17 @@ static void end_for(struct worker *w, enum cause cause)
 }
 
 /* ---- what happens ---- */
+
+void worker_wants_more(struct worker *w)
+{
+	unsigned window = w->pool->spec.window;
+
+	w->hungry_at = pcore_loop_now(w->pool->loop) + HUNGRY_NS;
+	w->ahead = w->block = w->ahead * 2 < window ? w->ahead * 2 : window;
+	w->filling = true;
+	worker_place(w);
+	pcore_pool_kick(w->pool->ex.pool);
+}
 
 static void out_of_time(struct worker *w)
 {
@@ -326,12 +389,8 @@ static void out_of_time(struct worker *w)
 			tell(w, PCORE_WORKER_SLOW, worker_first_job(w) ? worker_first_job(w)->seq : 0, worker_first_job(w));
 		w->told_slow = true;
 		w->slow_since = now;
-	} else if (w->seat->waits(w)) { /* it has items, and reads on: it answers in blocks */
-		w->hungry_at = now + HUNGRY_NS;
-		w->ahead = w->ahead * 2 < s->window ? w->ahead * 2 : s->window;
-		w->filling = true;
-		worker_place(w);
-		pcore_pool_kick(w->pool->ex.pool);
+	} else if (w->seat->waits(w)) {
+		worker_wants_more(w);
 	} else {
 		w->hungry_after = w->hungry_after < s->slow_after / 2 ? w->hungry_after * 2 : s->slow_after;
 		w->hungry_at = now + w->hungry_after;
@@ -348,7 +407,7 @@ void worker_step(struct worker *w, enum worker_event ev)
 		w->seat->pump(w);
 		break;
 	case EXITED: /* or something that had to come home before it is over */
-		if (w->seat->is_over(w) && (active || w->state == ENDING))
+		if (w->seat->is_over(w) && (active || w->state == STARTING || w->state == ENDING))
 			bury(w);
 		clear_away(w);
 		return;
@@ -357,14 +416,16 @@ void worker_step(struct worker *w, enum worker_event ev)
 			out_of_time(w);
 		break;
 	case CLOSE:
-		if (w->state == SERVING) {
+		if (w->state == STARTING && !w->parked) {
+			end_for(w, STOPPED);
+		} else if (w->state == SERVING) {
 			w->state = CLOSING;
 			worker_place(w);
 			w->seat->pump(w);
 		}
 		break;
 	case STOP:
-		if (active)
+		if (active || w->state == STARTING)
 			end_for(w, STOPPED);
 		break;
 	}
@@ -384,11 +445,28 @@ static void timer_done(struct pcore_op *op, int res)
 
 /* ---- reading from it ---- */
 
+/* How much of it comes out. */
+static size_t cut(struct worker *w, size_t len)
+{
+	const struct pcore_worker_home *h = &w->pool->spec.home;
+	uint64_t room = h->answer_max - w->written;
+
+	if (h->answer_max == 0 || w->init_due)
+		return len;
+	if (len > room && !w->told_cut)
+		h->cut(w->pool->spec.ctx, worker_first_job(w));
+	w->told_cut |= len > room;
+	len = len < room ? len : (size_t)room;
+	w->written += len;
+	return len;
+}
+
 static void emit(void *ctx, const char *data, size_t len)
 {
 	struct worker *w = ctx;
 
-	if (!w->init_due)
+	len = cut(w, len);
+	if (!w->init_due && len > 0)
 		w->refused = !pcore_pool_output(w->pool->ex.pool, worker_first_job(w), PCORE_JOB_STDOUT, data, len);
 }
 
@@ -397,6 +475,8 @@ static void answered(struct worker *w, int64_t now)
 	struct pcore_job *job;
 
 	w->pool->unfit = 0;
+	w->written = 0;
+	w->told_cut = false;
 	w->n_answers++;
 	if (w->init_due) {
 		w->init_due = false;

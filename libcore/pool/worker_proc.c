@@ -6,10 +6,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -101,23 +99,9 @@ static void in_done(struct pcore_op *op, int res)
 	worker_step(w, EXITED);
 }
 
-/* Does it sleep in a read of its standard input? */
 static bool waits(const struct worker *w)
 {
-	char path[32], text[64];
-	unsigned long call, fd;
-	ssize_t n;
-	int file;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", w->pid);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	if (file >= 0)
-		(void)pcore_fd_close(file);
-	if (n <= 0)
-		return false;
-	text[n] = '\0'; /* "0 0x0 ..." */
-	return sscanf(text, "%lu 0x%lx", &call, &fd) == 2 && call == SYS_read && fd == STDIN_FILENO;
+	return pcore_proc_reads(w->pid);
 }
 
 /* ---- what happens to it ---- */

@@ -62,7 +62,8 @@ static int start_worker(struct workers *l, struct worker **ret, struct pcore_err
 	w->in = PCORE_BUF_INIT(0);
 	w->n_items = w->n_answers = w->last_seq = 0;
 	w->closed_at = w->silent_at = 0;
-	w->exited = w->told_slow = false;
+	w->exited = w->told_slow = w->told_cut = w->init_due = false;
+	w->written = 0;
 	r = w->seat->start(w, err);
 	if (r < 0)
 		return r;
@@ -77,7 +78,7 @@ static int choose(struct workers *l, const struct pcore_job *job, struct worker 
 	struct worker *w = pcore_list_empty(&l->roomy) ? NULL : container_of(l->roomy.next, struct worker, roomy);
 	int r = 0;
 
-	if (l->live < l->jobs && !l->given_up && !(w && worker_is_idle(w) && job->attempt == 1 && !job->fresh))
+	if (l->live < workers_max(l) && !l->given_up && !(w && worker_is_idle(w) && job->attempt == 1 && !job->fresh))
 		r = start_worker(l, ret, err);
 	else if (!w)
 		return -EAGAIN;
@@ -99,6 +100,65 @@ int pcore_worker_check(const struct pcore_worker_spec *spec, const char *item, s
 	return spec->pty && len > TERMINAL_LINE_MAX ? -EMSGSIZE : 0;
 }
 
+static int send_to(struct worker *w, struct pcore_job *job)
+{
+	struct workers *l = w->pool;
+	const char *item;
+	size_t len;
+	int r = l->spec.item(l->spec.ctx, job, &item, &len);
+
+	if (r == 0)
+		r = worker_make_place(w);
+	if (r == 0)
+		r = worker_put(w, item, len);
+	if (r < 0)
+		return r;
+	if (worker_is_idle(w)) {
+		w->mark = pcore_loop_now(l->loop);
+		worker_begin_wait(w, w->mark);
+	}
+	worker_add_job(w, job);
+	if (++w->n_items == l->spec.items_max)
+		worker_step(w, CLOSE);
+	worker_place(w);
+	return 0;
+}
+
+/* What was tried before waits for a fresh one, for that is to come. */
+static bool suits(const struct worker *w, const struct pcore_job *job)
+{
+	return w->n_items == 0 || (job->attempt == 1 && !job->fresh);
+}
+
+void workers_up(struct worker *w)
+{
+	struct pcore_job *job = w->parked;
+
+	pcore_list_del(&w->roomy);
+	worker_up(w);
+	if (job && send_to(w, job) == 0)
+		w->parked = NULL;
+	worker_unpark(w);
+	worker_place(w);
+	workers_hand_out(w->pool);
+}
+
+void workers_hand_out(struct workers *l)
+{
+	PCORE_LIST_FOREACH_SAFE(node, &l->parked) {
+		struct worker *from = container_of(node, struct worker, roomy);
+		struct worker *w = pcore_list_empty(&l->roomy) ? NULL : container_of(l->roomy.next, struct worker, roomy);
+		struct pcore_job *job = from->parked;
+
+		if (!w)
+			return;
+		if (!suits(w, job) || send_to(w, job) < 0)
+			continue;
+		from->parked = NULL;
+		pcore_list_del(&from->roomy);
+	}
+}
+
 static int workers_start(struct pcore_executor *ex, struct pcore_job *job, struct pcore_err *err)
 {
 	struct workers *l = workers_of(ex);
@@ -111,31 +171,34 @@ static int workers_start(struct pcore_executor *ex, struct pcore_job *job, struc
 		r = pcore_worker_check(&l->spec, item, len);
 	if (r < 0)
 		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
+	workers_hand_out(l);
 	r = choose(l, job, &w, err);
 	if (r < 0)
 		return r;
-	r = worker_make_place(w);
-	if (r == 0)
-		r = worker_put(w, item, len);
-	if (r < 0)
-		return pcore_err_set(err, r, PCORE_STEP_NONE, "");
-
-	if (worker_is_idle(w)) {
-		w->mark = pcore_loop_now(l->loop);
-		worker_begin_wait(w, w->mark);
+	if (w->state == STARTING) {
+		w->parked = job;
+		job->run = w;
+		pcore_list_add_tail(&l->parked, &w->roomy);
+		return 0;
 	}
-	worker_add_job(w, job);
-	if (++w->n_items == l->spec.items_max)
-		worker_step(w, CLOSE);
-	worker_place(w);
-	return 0;
+	r = send_to(w, job);
+	return r < 0 ? pcore_err_set(err, r, PCORE_STEP_NONE, "") : 0;
+}
+
+unsigned workers_max(const struct workers *l)
+{
+	const struct pcore_worker_home *h = &l->spec.home;
+	unsigned room = h->ex ? h->room(h->ex) : l->jobs;
+
+	room = room > 0 ? room : 1;
+	return room < l->jobs ? room : l->jobs;
 }
 
 static bool workers_have_room(const struct pcore_executor *ex)
 {
 	const struct workers *l = workers_of(ex);
 
-	return !l->given_up && (!pcore_list_empty(&l->roomy) || l->live < l->jobs);
+	return !l->given_up && (!pcore_list_empty(&l->roomy) || l->live < workers_max(l));
 }
 
 static void workers_flush(struct pcore_executor *ex)
@@ -143,6 +206,7 @@ static void workers_flush(struct pcore_executor *ex)
 	struct workers *l = workers_of(ex);
 	struct pcore_list *node;
 
+	workers_hand_out(l);
 	while ((node = pcore_list_pop(&l->unsent))) {
 		struct worker *w = container_of(node, struct worker, unsent);
 
@@ -152,10 +216,30 @@ static void workers_flush(struct pcore_executor *ex)
 	}
 }
 
+/* Items that no worker was found for are not begun any more: of several, the last one goes back first. */
+static void give_back(struct workers *l)
+{
+	while (!pcore_list_empty(&l->parked))
+		worker_unpark(container_of(l->parked.prev, struct worker, roomy));
+}
+
+/* There is nothing left, and nothing will come: where workers are jobs, their executor is not needed any more. */
+static void close_home(struct workers *l)
+{
+	struct pcore_pool_counts c = pcore_pool_counts(l->ex.pool);
+
+	if (!l->home || l->closing || l->live > 0 || c.running + c.exited + c.waiting > 0)
+		return;
+	l->closing = true;
+	pcore_pool_kick(l->home);
+}
+
 static void workers_close(struct pcore_executor *ex, enum pcore_pool_stop how)
 {
 	struct workers *l = workers_of(ex);
 
+	if (how >= PCORE_POOL_DRAIN)
+		give_back(l);
 	for (unsigned i = 0; l->live > 0 && i < l->n_slots; i++) {
 		struct worker *w = l->slots[i];
 
@@ -165,11 +249,14 @@ static void workers_close(struct pcore_executor *ex, enum pcore_pool_stop how)
 		if (how == PCORE_POOL_KILL)
 			w->seat->kill(w);
 	}
+	close_home(l);
 }
 
 static bool workers_busy(const struct pcore_executor *ex)
 {
-	return workers_of(ex)->live > 0;
+	const struct workers *l = workers_of(ex);
+
+	return l->live > 0 || (l->home && !l->home_idle);
 }
 
 static int workers_resize(struct pcore_executor *ex, unsigned jobs)
@@ -186,10 +273,13 @@ static int workers_resize(struct pcore_executor *ex, unsigned jobs)
 		l->n_slots = jobs;
 	}
 	l->jobs = jobs;
-	for (unsigned i = jobs; i < l->n_slots; i++)
-		if (l->slots[i])
-			worker_step(l->slots[i], CLOSE);
-	return 0;
+	for (unsigned i = jobs; i < l->n_slots; i++) {
+		if (!l->slots[i])
+			continue;
+		worker_unpark(l->slots[i]);
+		worker_step(l->slots[i], CLOSE);
+	}
+	return l->home ? pcore_pool_set_jobs(l->home, jobs) : 0;
 }
 
 static void workers_signal(struct pcore_executor *ex, struct pcore_job *job, int sig)
@@ -203,16 +293,20 @@ static void workers_signal(struct pcore_executor *ex, struct pcore_job *job, int
 
 static void workers_end(struct pcore_executor *ex, struct pcore_job *job)
 {
+	struct worker *w = job->run;
+
 	(void)ex;
-	worker_step(job->run, STOP);
+	if (w->parked == job)
+		worker_unpark(w);
+	else
+		worker_step(w, STOP);
 }
 
 static void workers_kill(struct pcore_executor *ex, struct pcore_job *job)
 {
 	struct worker *w = job->run;
 
-	(void)ex;
-	worker_step(w, STOP);
+	workers_end(ex, job);
 	if (worker_first_job(w) == job && w->state == ENDING)
 		w->seat->kill(w);
 }
@@ -291,8 +385,10 @@ int pcore_worker_new(struct pcore_executor **ret, struct pcore_loop *lp, const s
 	l->spec = *spec;
 	pcore_list_init(&l->roomy);
 	pcore_list_init(&l->unsent);
-	l->seat = &worker_proc;
-	if (l->seat->begin(l) < 0 || workers_resize(&l->ex, spec->jobs) < 0) {
+	pcore_list_init(&l->wanted);
+	pcore_list_init(&l->parked);
+	l->seat = spec->home.ex ? &worker_job : &worker_proc;
+	if (workers_resize(&l->ex, spec->jobs) < 0 || l->seat->begin(l) < 0) {
 		workers_free(&l->ex);
 		return pcore_err_set(err, -ENOMEM, PCORE_STEP_CLONE, "");
 	}

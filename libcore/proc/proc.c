@@ -6,9 +6,12 @@
  */
 #include "libcore/proc/private.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* While a tree is being killed its emptiness is looked at this often, should a notice be lost. */
 #define RECHECK_NS (20 * NS_PER_MS)
@@ -321,6 +324,24 @@ void pcore_proc_kill(struct pcore_proc *p, enum pcore_killed_by by)
 	if (pcore_proc_alive(p) && p->killed_by == PCORE_KILLED_NO)
 		p->killed_by = by;
 	step(p, IN_KILL, 0);
+}
+
+bool pcore_proc_reads(pid_t pid)
+{
+	char path[32], text[64];
+	unsigned long call, fd;
+	ssize_t n;
+	int file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+	if (file >= 0)
+		(void)pcore_fd_close(file);
+	if (n <= 0)
+		return false;
+	text[n] = '\0'; /* "0 0x0 ..." */
+	return sscanf(text, "%lu 0x%lx", &call, &fd) == 2 && call == SYS_read && fd == STDIN_FILENO;
 }
 
 int pcore_exit_status(const struct pcore_exit *e)

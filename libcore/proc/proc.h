@@ -211,6 +211,9 @@ static inline bool pcore_proc_alive(const struct pcore_proc *p)
 	return p->state == PCORE_PROC_RUNNING || p->state == PCORE_PROC_ENDING || p->state == PCORE_PROC_KILLING;
 }
 
+/* Does it sleep in a read of its standard input? */
+bool pcore_proc_reads(pid_t pid);
+
 /* The status a shell would show: the exit status, or 128 + the signal. */
 int pcore_exit_status(const struct pcore_exit *e);
 
@@ -284,6 +287,8 @@ struct pcore_feeder {
 	int fd;			  /* -EBADF: over */
 	struct pcore_piece piece; /* what is left of the present one */
 	bool waiting, stopped;	  /* waiting: for a piece */
+	uint64_t written;
+	bool unread; /* when it is over: nothing of that was read, as far as can be known */
 	/* 1 with the next piece; 0: none now, pcore_feeder_go_on() when there is; -ENODATA: there are no more. */
 	int (*next)(struct pcore_feeder *f, struct pcore_piece *ret);
 	void (*done)(struct pcore_feeder *f, int res);

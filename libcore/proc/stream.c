@@ -127,6 +127,9 @@ void pcore_reader_finish(struct pcore_reader *r)
 
 static void finish_feeder(struct pcore_feeder *f, int res)
 {
+	int unread = 0;
+
+	f->unread = ioctl(f->fd, FIONREAD, &unread) == 0 && (uint64_t)unread == f->written;
 	f->fd = pcore_fd_close(f->fd);
 	f->waiting = false;
 	f->done(f, res == -EPIPE || res == -ECANCELED || res == -ENODATA ? 0 : res);
@@ -182,8 +185,10 @@ static void fed(struct pcore_op *op, int res)
 		f->piece.data += n;
 	else if (n > 0)
 		f->piece.offset += n;
-	if (n > 0)
+	if (n > 0) {
 		f->piece.len -= (uint64_t)n;
+		f->written += (uint64_t)n;
+	}
 	if (n < 0 || f->stopped)
 		finish_feeder(f, n < 0 ? (int)n : 0);
 	else
