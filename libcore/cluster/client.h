@@ -81,6 +81,7 @@ struct pcore_cluster_spec {
 	int (*input)(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
 	void (*input_over)(void *ctx, struct pcore_job *job, uint64_t left);
 	bool in_turn;
+	void (*quiet)(void *ctx, struct pcore_job *job, enum pcore_wire_quiet what); /* of those that have begun; may be NULL */
 
 	/* The jobs are items of workers, or NULL: the form of those, what an item is, and whom to tell of them. A worker's errors come
 	 * with a number that no other has, on any node; pcore_cluster_resume_errors() takes it. */

@@ -174,6 +174,14 @@ void cluster_input_over(struct cluster_run *run)
 	c->spec.input_over(c->spec.ctx, run->job, in->start + in->piece.len > taken ? in->start + in->piece.len - taken : 0);
 }
 
+static void quiet(struct link *l, struct link_job *j, enum pcore_wire_quiet what)
+{
+	const struct cluster *c = cluster_of(l);
+
+	if (c->spec.quiet)
+		c->spec.quiet(c->spec.ctx, run_of(j)->job, what);
+}
+
 static bool output(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len)
 {
 	return pcore_pool_output(cluster_of(l)->ex.pool, run_of(j)->job, (enum pcore_job_stream)stream, data, len);
@@ -373,6 +381,7 @@ const struct link_ops cluster_link_ops = {
 	.input = input,
 	.input_again = input_again,
 	.input_over = input_over,
+	.quiet = quiet,
 	.output = output,
 	.errors = errors,
 	.worker = worker,

@@ -567,6 +567,14 @@ static void hear_retracted(struct link *l, const struct pcore_wire_ref *ref)
 		(void)pcore_sched_retracted(s, now_of(l), l->handle, ref->job, ref->attempt, ref->how == PCORE_WIRE_IS_RETRACTED);
 }
 
+static void hear_quiet(struct link *l, const struct pcore_wire_ref *ref)
+{
+	struct link_job *j = link_job_of(l, ref->job, ref->attempt);
+
+	if (j && !j->ended && l->host->ops->quiet)
+		l->host->ops->quiet(l, j, (enum pcore_wire_quiet)ref->how);
+}
+
 static int hear_number(struct link *l, const struct pcore_wire_frame *f)
 {
 	struct pcore_wire_number m;
@@ -609,6 +617,8 @@ static int hear_records(struct link *l, const struct pcore_wire_frame *f)
 		link_input_credit(l, &credit);
 	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &ref))
 		hear_retracted(l, &ref);
+	while (f->type == PCORE_WIRE_QUIET_N && pcore_wire_next_ref(&in, &ref))
+		hear_quiet(l, &ref);
 	l->host->ops->pump(l);
 	return 0;
 }
@@ -627,6 +637,7 @@ static int hear(struct link *l, const struct pcore_wire_frame *f)
 	case PCORE_WIRE_DONE_N:
 	case PCORE_WIRE_RETRACTED_N:
 	case PCORE_WIRE_CREDIT_N:
+	case PCORE_WIRE_QUIET_N:
 		return l->node_body ? hear_records(l, f) : -EPROTO;
 	case PCORE_WIRE_NODE_NUMBER:
 		return l->host->ops->number ? hear_number(l, f) : -ENOSYS;

@@ -45,6 +45,7 @@ struct link_ops {
 	void (*input_again)(struct link *l, struct link_job *j);
 	void (*input_taken)(struct link *l, struct link_job *j); /* j->in.taken bytes, as the node says. May be NULL. */
 	void (*input_over)(struct link *l, struct link_job *j, int error); /* it reads no more, or there is no more to be had of a piece */
+	void (*quiet)(struct link *l, struct link_job *j, enum pcore_wire_quiet what); /* may be NULL */
 	bool (*output)(struct link *l, struct link_job *j, enum pcore_wire_stream stream, const char *data, size_t len); /* false: no more until link_resume() */
 	void (*ended)(struct link *l, struct link_job *j, const struct pcore_wire_done *d); /* d is j->done with its texts, which are valid now */
 

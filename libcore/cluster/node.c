@@ -78,6 +78,7 @@ static void started(void *ctx, struct pcore_job *job)
 
 	(void)ctx;
 	j->state = NODE_RUNNING;
+	node_input_started(j);
 	node_session_tell_started(j);
 }
 
@@ -123,6 +124,7 @@ static void exited(void *ctx, struct pcore_job *job)
 	assert(n->n_running > 0 && n->cpus_used >= cpus_of(j) && !j->exited);
 
 	j->exited = true;
+	node_input_ended(j);
 	n->n_running--;
 	n->cpus_used -= cpus_of(j);
 	node_stock_give(n, j->template, &j->ids);
@@ -313,7 +315,7 @@ int pcore_node_control(struct pcore_node *n, enum pcore_wire_control_what what, 
 void node_check_idle(struct pcore_node *n)
 {
 	if (!n->down || n->told_idle || n->n_running > 0 || !pcore_list_empty(&n->sessions) || pcore_op_live(&n->trash_op) ||
-		!node_dials_quiet(n))
+		pcore_op_live(&n->look) || !node_dials_quiet(n))
 		return;
 
 	n->told_idle = true;
@@ -428,6 +430,8 @@ int pcore_node_new(struct pcore_node **ret, struct pcore_loop *lp, const struct 
 	n->cpus = spec->cpus;
 	n->workdir_fd = n->trash.fd = -EBADF;
 	n->trash_op.done = trash_due;
+	n->look.done = node_input_look;
+	pcore_list_init(&n->streams);
 	n->start_ns = pcore_clock_ns(CLOCK_REALTIME);
 	pcore_list_init(&n->sessions);
 	pcore_list_init(&n->dials);
@@ -459,7 +463,7 @@ void pcore_node_free(struct pcore_node *n)
 	assert(pcore_list_empty(&n->sessions));
 	assert(pcore_list_empty(&n->queue));
 	assert(pcore_list_empty(&n->workers));
-	assert(!pcore_op_live(&n->trash_op));
+	assert(!pcore_op_live(&n->trash_op) && !pcore_op_live(&n->look));
 
 	node_dials_free(n);
 	pcore_pool_free(n->pool);

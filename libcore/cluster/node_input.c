@@ -61,6 +61,61 @@ static void tell(struct node_job *j, bool now)
 	node_say_soon(j->session);
 }
 
+/* ---- what is not seen in their streams ---- */
+
+/* Jobs are looked at so often; what lasts is told again after so many times. */
+#define LOOK_NS (40 * NS_PER_MS)
+enum { LOOKS = 25 };
+
+static void look_at(struct node_job *j)
+{
+	struct node_input *in = &j->in;
+	bool quiet = in->seen == in->received && !in->first && !in->last && !in->over;
+
+	in->looks = quiet ? in->looks + 1 : 0;
+	in->seen = in->received;
+	if (in->looks % LOOKS != 1)
+		return;
+	if (pcore_local_silent(&j->job))
+		node_say_quiet(j, PCORE_WIRE_SILENT);
+	else if (pcore_proc_reads(j->job.result.pid))
+		node_say_quiet(j, PCORE_WIRE_WAITS);
+	else
+		in->looks = 0;
+}
+
+void node_input_look(struct pcore_op *op, int res)
+{
+	struct pcore_node *n = container_of(op, struct pcore_node, look);
+
+	if (res == -ETIME)
+		PCORE_LIST_FOREACH_SAFE(node, &n->streams)
+			look_at(container_of(node, struct node_job, in.to_look));
+	if (!pcore_list_empty(&n->streams))
+		(void)pcore_op_timer(n->loop, &n->look, PCORE_CLOCK_MONOTONIC, pcore_ns_add(pcore_loop_now(n->loop), LOOK_NS));
+	node_check_idle(n);
+}
+
+void node_input_started(struct node_job *j)
+{
+	struct pcore_node *n = j->session->node;
+
+	if (j->in.last)
+		return;
+	pcore_list_add_tail(&n->streams, &j->in.to_look);
+	if (!pcore_op_live(&n->look))
+		(void)pcore_op_timer(n->loop, &n->look, PCORE_CLOCK_MONOTONIC, pcore_ns_add(pcore_loop_now(n->loop), LOOK_NS));
+}
+
+void node_input_ended(struct node_job *j)
+{
+	struct pcore_node *n = j->session->node;
+
+	pcore_list_del(&j->in.to_look);
+	if (pcore_list_empty(&n->streams))
+		pcore_op_cancel(n->loop, &n->look);
+}
+
 int node_input_begin(struct node_job *j, const struct pcore_wire_assign *a)
 {
 	struct node_input *in = &j->in;
@@ -79,6 +134,7 @@ void node_input_done(struct node_job *j)
 	while (j->in.first)
 		drop_first(j);
 	pcore_list_del(&j->in.to_credit);
+	pcore_list_del(&j->in.to_look);
 }
 
 void node_input_again(struct node_job *j)
@@ -142,6 +198,8 @@ void node_input_over(void *ctx, struct pcore_job *job, uint64_t left)
 	in->over = true;
 	while (in->first)
 		drop_first(j);
+	if (!all && pcore_local_unread(job))
+		node_say_quiet(j, PCORE_WIRE_UNREAD);
 	if (!all)
 		tell(j, true);
 }

@@ -73,6 +73,9 @@ struct node_input {
 	bool last;	  /* no more than received will come */
 	bool over;	  /* nobody reads any more */
 	bool feeding;	  /* the first piece is being written */
+	uint64_t seen;	  /* of received, when it was looked at */
+	unsigned looks;	  /* since then */
+	struct pcore_list to_look; /* in the node's while it runs and more may come */
 	struct pcore_list to_credit; /* in the session's until told */
 };
 
@@ -150,6 +153,8 @@ struct pcore_node {
 	int workdir_fd;
 	struct pcore_trash trash;
 	struct pcore_op trash_op;
+	struct pcore_list streams; /* of struct node_job: those whose input comes as a stream */
+	struct pcore_op look;
 	bool trash_left; /* the rest is left to whoever owns the workdir */
 
 	/* of the attempt that is being started */
@@ -229,6 +234,7 @@ void node_session_give_back(struct node_session *s); /* what has not begun */
 
 void node_say_soon(struct node_session *s); /* what is noted, with this turn of the loop: node_say_flush() */
 void node_say_flush(struct pcore_op *op, int res);
+void node_say_quiet(struct node_job *j, enum pcore_wire_quiet what);
 void node_say_body(struct node_session *s, enum pcore_wire_type type, uint64_t id); /* what is in buf, now */
 int node_say_stream(struct node_session *s, uint64_t id, uint32_t attempt, enum pcore_wire_stream stream, struct node_output *o);
 void node_say_worker(struct node_session *s, const struct pcore_wire_worker *w);
@@ -262,6 +268,9 @@ void node_input_again(struct node_job *j); /* after a reconnect: what may be sen
 
 /* As struct pcore_local_spec has them. */
 int node_input(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
+void node_input_started(struct node_job *j); /* look at it from now on, until */
+void node_input_ended(struct node_job *j);
+void node_input_look(struct pcore_op *op, int res);
 void node_input_over(void *ctx, struct pcore_job *job, uint64_t left);
 
 /* ---- node_job.c ---- */

@@ -214,6 +214,19 @@ void node_say_flush(struct pcore_op *op, int res)
 		pcore_net_abort(s->conn);
 }
 
+void node_say_quiet(struct node_job *j, enum pcore_wire_quiet what)
+{
+	const struct pcore_wire_ref ref = { .job = j->id, .attempt = j->attempt, .how = (uint8_t)what };
+	struct node_session *s = j->session;
+	struct pcore_wire_out o;
+
+	if (!s->conn || node_say_begin(s, &o, PCORE_WIRE_QUIET_N) < 0)
+		return;
+	if (pcore_wire_add_ref(&o, &ref) == 0 && pcore_wire_end(&o, false) > 0)
+		(void)pcore_net_send(s->conn, PCORE_WIRE_QUIET_N, PCORE_NET_OPTIONAL, 0, s->buf.data, s->buf.len);
+	pcore_buf_clear(&s->buf);
+}
+
 void node_session_tell_started(struct node_job *j)
 {
 	pcore_list_add_tail(&j->session->started, &j->started);

@@ -161,6 +161,7 @@ static int assign(struct node_session *s, const struct pcore_wire_assign *a)
 	pcore_list_init(&j->busy);
 	pcore_list_init(&j->job.link);
 	pcore_list_init(&j->in.to_credit);
+	pcore_list_init(&j->in.to_look);
 	j->job.times = &t->t.spec.times;
 	j->job.timeout = a->timeout;
 	r = copy_record(j, a);

@@ -338,6 +338,7 @@ const struct link_ops shared_link_ops = {
 	.input_again = shared_input_again,
 	.input_taken = shared_input_taken,
 	.input_over = shared_input_over,
+	.quiet = shared_say_quiet,
 	.output = output,
 	.ended = ended,
 	.joined = joined,

@@ -454,6 +454,7 @@ int shared_say_introduce(struct shared_client *c); /* what there is, as a node d
 void shared_say_node(struct shared_client *c);
 void shared_say_number(struct shared_client *c, const struct shared_node *n); /* if it was not told yet */
 int shared_say_retracted(struct shared_client *c, const struct pcore_wire_ref *ref); /* with what is said next */
+void shared_say_quiet(struct link *l, struct link_job *at, enum pcore_wire_quiet what); /* what the link hears */
 void shared_say_answers(struct shared_client *c); /* that waited until they are true for good */
 void shared_say_answer(struct shared_client *c, uint64_t id, int status, const char *text);
 bool shared_say_output(struct shared_job *j, enum pcore_wire_stream stream, const char *data, size_t len); /* false: enough */

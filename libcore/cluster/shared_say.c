@@ -181,6 +181,20 @@ int shared_say_retracted(struct shared_client *c, const struct pcore_wire_ref *r
 	return r;
 }
 
+/* Not told again after a reconnect: its node says what lasts from time to time. */
+void shared_say_quiet(struct link *l, struct link_job *at, enum pcore_wire_quiet what)
+{
+	const struct shared_job *j = container_of(at, struct shared_job, at);
+	struct writer w = { .client = j->client, .type = PCORE_WIRE_QUIET_N };
+	const struct pcore_wire_ref ref = { .job = j->key.id, .attempt = (uint32_t)j->key.attempt, .how = (uint8_t)what };
+
+	(void)l;
+	if (!j->client || !j->client->conn || begin(&w) < 0)
+		return;
+	if (pcore_wire_add_ref(&w.out, &ref) == 0 && pcore_wire_end(&w.out, false) > 0)
+		(void)pcore_net_send(j->client->conn, PCORE_WIRE_QUIET_N, PCORE_NET_OPTIONAL, 0, j->client->buf.data, j->client->buf.len);
+}
+
 /* One that was lost is not told again: nobody acknowledges it. */
 static int say_lost(struct shared_job *j)
 {

@@ -43,6 +43,7 @@ enum pcore_wire_type {
 	PCORE_WIRE_WORKER, /* what became of a worker */
 	PCORE_WIRE_STATUS, /* to STATUS_GET, with its id */
 	PCORE_WIRE_ANSWER, /* to CONTROL, with its id; from a scheduler too */
+	PCORE_WIRE_QUIET_N, /* what jobs with a stream of input do that is not seen in their streams */
 	/* from a scheduler */
 	PCORE_WIRE_ENV = 0x300,	 /* an environment, and from now on its number (id) */
 	PCORE_WIRE_TEMPLATE,	 /* all that jobs have in common, and its number (id) */
@@ -476,11 +477,19 @@ enum pcore_wire_retracted {
 	PCORE_WIRE_RETRACTED_HOWS,
 };
 
-/* CANCEL_N, RETRACT_N, ACK_N, RETRACTED_N: one attempt of a job. */
+/* QUIET_N */
+enum pcore_wire_quiet {
+	PCORE_WIRE_WAITS,  /* it sleeps in a read, and has read all there is so far */
+	PCORE_WIRE_SILENT, /* it has closed its standard output */
+	PCORE_WIRE_UNREAD, /* it has ended and read nothing; said before its DONE */
+	PCORE_WIRE_QUIETS,
+};
+
+/* CANCEL_N, RETRACT_N, ACK_N, RETRACTED_N, QUIET_N: one attempt of a job. */
 struct pcore_wire_ref {
 	uint64_t job;
 	uint32_t attempt;
-	uint8_t how;	/* CANCEL_N: enum pcore_wire_how. RETRACTED_N: enum pcore_wire_retracted */
+	uint8_t how;	/* CANCEL_N: enum pcore_wire_how. RETRACTED_N: enum pcore_wire_retracted. QUIET_N: enum pcore_wire_quiet */
 	uint8_t signal; /* SIGNAL_IT */
 };
 

@@ -45,15 +45,24 @@ static void get_cancel(struct cursor *c, struct cursor *rest, void *ret)
 	c->bad |= (r->how == PCORE_WIRE_SIGNAL_IT) != (r->signal != 0);
 }
 
-static void get_retracted(struct cursor *c, struct cursor *rest, void *ret)
+static void get_how(struct cursor *c, struct pcore_wire_ref *r, uint8_t max)
 {
-	struct pcore_wire_ref *r = ret;
-
-	(void)rest;
 	get_ref(c, r);
-	r->how = take_u8(c, PCORE_WIRE_RETRACTED_HOWS - 1);
+	r->how = take_u8(c, max);
 	r->signal = 0;
 	(void)take(c, 3);
+}
+
+static void get_retracted(struct cursor *c, struct cursor *rest, void *ret)
+{
+	(void)rest;
+	get_how(c, ret, PCORE_WIRE_RETRACTED_HOWS - 1);
+}
+
+static void get_quiet(struct cursor *c, struct cursor *rest, void *ret)
+{
+	(void)rest;
+	get_how(c, ret, PCORE_WIRE_QUIETS - 1);
 }
 
 static void get_credit(struct cursor *c, struct cursor *rest, void *ret)
@@ -212,6 +221,7 @@ static const struct record_kind {
 	{ PCORE_WIRE_CANCEL_N, 16, get_cancel },
 	{ PCORE_WIRE_RETRACT_N, 16, get_plain },
 	{ PCORE_WIRE_RETRACTED_N, 16, get_retracted },
+	{ PCORE_WIRE_QUIET_N, 16, get_quiet },
 	{ PCORE_WIRE_ADOPT_N, 64, get_adopt },
 };
 
@@ -290,7 +300,7 @@ static bool next(struct pcore_wire_in *in, void *ret)
 bool pcore_wire_next_ref(struct pcore_wire_in *in, struct pcore_wire_ref *ret)
 {
 	assert(in->type == PCORE_WIRE_CANCEL_N || in->type == PCORE_WIRE_RETRACT_N || in->type == PCORE_WIRE_ACK_N ||
-		in->type == PCORE_WIRE_RETRACTED_N);
+		in->type == PCORE_WIRE_RETRACTED_N || in->type == PCORE_WIRE_QUIET_N);
 
 	return next(in, ret);
 }
@@ -369,7 +379,7 @@ int pcore_wire_add_ref(struct pcore_wire_out *o, const struct pcore_wire_ref *r)
 	struct writer w = writer(o->buf);
 
 	assert(o->type == PCORE_WIRE_CANCEL_N || o->type == PCORE_WIRE_RETRACT_N || o->type == PCORE_WIRE_ACK_N ||
-		o->type == PCORE_WIRE_RETRACTED_N);
+		o->type == PCORE_WIRE_RETRACTED_N || o->type == PCORE_WIRE_QUIET_N);
 
 	put_u64(&w, r->job);
 	put_u32(&w, r->attempt);

@@ -588,6 +588,32 @@ static void a_count_or_a_size_beyond_the_body_is_refused(void **state)
 	}
 }
 
+static void what_jobs_do_quietly_is_one_of_three(void **state)
+{
+	struct pcore_wire_ref ref = { .job = 7, .attempt = 2 }, back;
+	struct pcore_buf b = PCORE_BUF_INIT(0);
+	struct pcore_wire_frame f;
+	struct pcore_wire_out o;
+	struct pcore_wire_in in;
+
+	(void)state;
+	assert_int_equal(pcore_wire_begin(&o, &b, PCORE_WIRE_QUIET_N), 0);
+	for (ref.how = 0; ref.how < PCORE_WIRE_QUIETS; ref.how++)
+		assert_int_equal(pcore_wire_add_ref(&o, &ref), 0);
+	assert_int_not_equal(pcore_wire_add_ref(&o, &ref), 0);
+	assert_int_equal(pcore_wire_end(&o, false), PCORE_WIRE_QUIETS);
+	f = frame_of(&b, PCORE_WIRE_QUIET_N);
+	assert_int_equal(pcore_wire_open(&f, &in), 0);
+	for (unsigned how = 0; how < PCORE_WIRE_QUIETS; how++) {
+		assert_true(pcore_wire_next_ref(&in, &back));
+		assert_int_equal(back.job, 7);
+		assert_int_equal(back.attempt, 2);
+		assert_int_equal(back.how, how);
+	}
+	assert_false(pcore_wire_next_ref(&in, &back));
+	pcore_buf_done(&b);
+}
+
 static void what_a_record_has_beyond_its_size_is_passed_over(void **state)
 {
 	struct pcore_buf b = PCORE_BUF_INIT(0), longer = PCORE_BUF_INIT(0);
@@ -848,6 +874,7 @@ int main(void)
 		TEST(what_a_template_says_is_in_range),
 		TEST(numbers_of_templates_have_32_bits),
 		TEST(a_count_or_a_size_beyond_the_body_is_refused),
+		TEST(what_jobs_do_quietly_is_one_of_three),
 		TEST(what_a_record_has_beyond_its_size_is_passed_over),
 		TEST(an_assignment_keeps_its_words_its_input_and_its_ids),
 		TEST(a_body_that_is_full_takes_no_more),
