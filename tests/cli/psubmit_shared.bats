@@ -94,10 +94,10 @@ state_of() { [ "$(psubmit status "$1" | awk 'NR == 2 { print $2 }')" = "$2" ]; }
 }
 
 @test "what a scheduler cannot pass on is refused, whoever names it" {
-	run -125 psubmit map --scheduler unix:/none --worker cat </dev/null
-	[[ "$output" == "psubmit: --worker does not go with --scheduler yet"* ]]
-	PCORE_SCHEDULER=unix:/none run -125 psubmit map --worker cat </dev/null
-	[[ "$output" == "psubmit: --worker does not go with --scheduler yet"* ]]
+	run -125 psubmit map --scheduler unix:/none --worker --pty cat </dev/null
+	[[ "$output" == "psubmit: --pty does not go with --scheduler"* ]]
+	PCORE_SCHEDULER=unix:/none run -125 psubmit map --worker --pty cat </dev/null
+	[[ "$output" == "psubmit: --pty does not go with --scheduler"* ]]
 	PCORE_SCHEDULER=unix:/none run -0 psubmit map --local --worker cat <<<a
 	[ "$output" = a ]
 }

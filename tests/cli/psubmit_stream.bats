@@ -41,8 +41,6 @@ teardown() { shared_teardown; }
 	[ "$(sort err)" = $'one\ntwo' ]
 	run -125 psubmit map --pipe --round-robin cat <in
 	[[ "$output" == *"--round-robin with --scheduler needs -j: how many consumers share the input"* ]]
-	run -125 psubmit map --worker cat ::: a
-	[[ "$output" == *"--worker does not go with --scheduler yet"* ]]
 }
 
 # Each job says where it is, and those of node one read no more than a part before they are stopped.

@@ -20,6 +20,8 @@ enum { ADDRS = 8 };
 
 static struct {
 	const struct map_remote *map;
+	struct pcore_executor *ex; /* of jobs on nodes */
+	bool hires; /* workers are jobs of it, and items theirs */
 	struct pcore_net *net, *node_net; /* as a scheduler, and as the node of this machine */
 	struct pcore_node *node;
 	struct pcore_jobspec jobs;
@@ -59,10 +61,14 @@ static void news(void *ctx, const struct pcore_cluster_news *n)
 		cluster.refused = n->code;
 		break;
 	case PCORE_CLUSTER_NO_NODE:
-		cli_warn("no node can run job %llu: %s", (unsigned long long)n->job->seq, n->why);
+		if (cluster.hires)
+			cli_warn("no node can run a worker: %s", n->why);
+		else
+			cli_warn("no node can run job %llu: %s", (unsigned long long)n->job->seq, n->why);
 		break;
 	case PCORE_CLUSTER_LOST:
-		cli_warn("job %llu was %s", (unsigned long long)n->job->seq, n->why);
+		if (!cluster.hires) /* else it is an item that is lost, or none */
+			cli_warn("job %llu was %s", (unsigned long long)n->job->seq, n->why);
 		break;
 	case PCORE_CLUSTER_CUT:
 		cli_warn("job %llu wrote more than --max-output; the rest is cut", (unsigned long long)n->job->seq);
@@ -122,7 +128,7 @@ int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32
 		return r;
 	jobs->cpus = o->cpus;
 	jobs->memory = o->memory;
-	jobs->max_output = o->max_output ? o->max_output : UINT64_MAX;
+	jobs->max_output = o->max_output && !cluster.hires ? o->max_output : UINT64_MAX;
 	jobs->resources = (struct pcore_wire_list){ needs.data, needs.len, o->n_needs };
 	jobs->labels = (struct pcore_wire_words){ .data = labels.data, .len = labels.len, .n = o->n_labels };
 	jobs->node = o->node;
@@ -157,6 +163,10 @@ static int describe(void *ctx, struct pcore_buf *env, struct pcore_buf *template
 
 static int args(void *ctx, struct pcore_job *job, char ***ret)
 {
+	if (cluster.hires) { /* an item is no argument */
+		*ret = calloc(1, sizeof(**ret));
+		return *ret ? 0 : -ENOMEM;
+	}
 	return cluster.map->args(ctx, job, cluster.whole, ret);
 }
 
@@ -166,8 +176,8 @@ static int make_jobs(void)
 	int r = cli_jobspec(&cluster.map->opts->job, !cluster.map->opts->elsewhere, cluster.dir, s);
 
 	s->proc.file = cluster.map->file;
-	s->worker = cluster.map->worker;
-	if (s->worker)
+	s->worker = cluster.hires ? NULL : cluster.map->worker;
+	if (cluster.map->worker)
 		s->times.timeout = INT64_MAX; /* it is an item's */
 	s->pipe_size = cluster.map->input ? cluster.map->pipe_size : 0;
 	return r;
@@ -283,6 +293,90 @@ static int start_local(struct pcore_executor *ex)
 	return pcore_cluster_adopt(ex, ours) < 0 ? cli_error("out of memory") : CLI_GO;
 }
 
+/* ---- workers behind a scheduler ---- */
+
+static unsigned room(const struct pcore_executor *ex)
+{
+	return pcore_cluster_cpus(ex) / (psubmit_opts.cpus ? (unsigned)psubmit_opts.cpus : 1);
+}
+
+/* What a scheduler of our own decides, for an item. */
+static bool lost(void *ctx, struct pcore_job *item)
+{
+	const char *why = "lost with its node, and run again";
+
+	(void)ctx;
+	if (psubmit_opts.at_most_once)
+		why = "lost with its node, and not run again";
+	else if (item->lost == psubmit_opts.retry_lost)
+		why = "set aside: every node it ran on died";
+	cluster.map->before_message(cluster.map->ctx);
+	cli_warn("job %llu was %s", (unsigned long long)item->seq, why);
+	return !psubmit_opts.at_most_once && item->lost++ < psubmit_opts.retry_lost;
+}
+
+static void cut(void *ctx, const struct pcore_job *item)
+{
+	const struct pcore_cluster_news n = { .event = PCORE_CLUSTER_CUT, .job = item };
+
+	news(ctx, &n);
+}
+
+static void nothing_to_begin(void *ctx, struct pcore_job *job)
+{
+	(void)ctx;
+	(void)job;
+}
+
+static void quiet(void *ctx, struct pcore_job *job, enum pcore_wire_quiet what)
+{
+	(void)ctx;
+	switch (what) {
+	case PCORE_WIRE_WAITS:
+		pcore_worker_waits(job);
+		break;
+	case PCORE_WIRE_SILENT:
+		pcore_worker_silent(job);
+		break;
+	case PCORE_WIRE_UNREAD:
+		pcore_worker_unread(job);
+		break;
+	case PCORE_WIRE_QUIETS:
+		break;
+	}
+}
+
+/* What they read is not sent before they run, and what they have begun is not run again. */
+static void feed_workers(struct pcore_cluster_spec *s)
+{
+	s->worker = NULL;
+	s->input_begin = nothing_to_begin;
+	s->input = pcore_worker_input;
+	s->input_over = pcore_worker_input_over;
+	s->in_turn = true;
+	s->quiet = quiet;
+}
+
+static int hire(struct pcore_executor **ret)
+{
+	struct pcore_worker_spec spec = *cluster.map->worker;
+	struct pcore_err err;
+
+	spec.jobs = cluster.map->jobs;
+	spec.home = (struct pcore_worker_home){
+		.ex = cluster.ex,
+		.feed = pcore_cluster_feed,
+		.room = room,
+		.lost = lost,
+		.answer_max = psubmit_opts.max_output,
+		.cut = cut,
+	};
+	if (pcore_worker_new(ret, cluster.map->loop, &spec, &err) == 0)
+		return CLI_GO;
+	pcore_cluster_abandon(cluster.ex);
+	return cli_error("cannot have workers: %s", strerror(-err.code));
+}
+
 int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 {
 	const struct psubmit_opts *o = &psubmit_opts;
@@ -318,6 +412,7 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 	int r;
 
 	cluster.map = m;
+	cluster.hires = o->scheduler && m->worker;
 	cluster.begun_ns = pcore_now_ns();
 	r = check_addresses();
 	if (r == CLI_GO)
@@ -334,25 +429,32 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 		spec.jobs.request = (struct pcore_sched_request){ .cpus = 1 };
 		spec.lost_after_ns = spec.wait_nodes_ns;
 	}
-	if (pcore_cluster_new(ret, m->loop, &spec, &err) < 0)
+	if (cluster.hires)
+		feed_workers(&spec);
+	if (pcore_cluster_new(&cluster.ex, m->loop, &spec, &err) < 0)
 		return cli_error("cannot make a cluster: %s", strerror(-err.code));
+	*ret = cluster.ex;
+	if (cluster.hires && hire(ret) != CLI_GO) {
+		*ret = NULL;
+		return CLI_FAILURE;
+	}
 	if (o->local)
-		r = start_local(*ret);
+		r = start_local(cluster.ex);
 	if (r == CLI_GO && o->scheduler)
-		r = connect_to(*ret, o->scheduler);
+		r = connect_to(cluster.ex, o->scheduler);
 	for (size_t i = 0; r == CLI_GO && i < o->nodes.n; i++)
-		r = connect_to(*ret, o->nodes.words[i]);
+		r = connect_to(cluster.ex, o->nodes.words[i]);
 	return r;
 }
 
 /* Of all nodes, in one piece. */
-static int put_stats(struct pcore_buf *b, struct pcore_executor *ex)
+static int put_stats(struct pcore_buf *b)
 {
 	struct pcore_cluster_node n;
 	int64_t job_ns = 0;
 	int r = rows_node_heading(b);
 
-	for (size_t i = 0; r == 0 && pcore_cluster_node(ex, i, &n); i++) {
+	for (size_t i = 0; r == 0 && pcore_cluster_node(cluster.ex, i, &n); i++) {
 		const struct rows_node row = { n.name, n.cpus, n.jobs, n.job_ns, n.sent, n.received };
 
 		job_ns += n.job_ns;
@@ -365,10 +467,11 @@ void psubmit_ended(struct pcore_executor *ex)
 {
 	_cleanup_(pcore_buf_done) struct pcore_buf b = PCORE_BUF_INIT(0);
 
+	(void)ex;
 	if (!psubmit_opts.stats)
 		return;
 	psubmit_opts.stats = false;
-	if (put_stats(&b, ex) < 0)
+	if (put_stats(&b) < 0)
 		cli_warn("out of memory: no --stats");
 	else
 		(void)cli_write(STDERR_FILENO, b.data, b.len);
@@ -381,6 +484,25 @@ void psubmit_over(void)
 	pcore_net_free(cluster.net);
 	psubmit_free_keys();
 	free(cluster.env);
+}
+
+unsigned psubmit_running(const struct pcore_executor *ex)
+{
+	return cluster.hires ? pcore_worker_busy(ex) : pcore_cluster_running(ex);
+}
+
+unsigned psubmit_cpus(const struct pcore_executor *ex)
+{
+	(void)ex;
+	return pcore_cluster_cpus(cluster.ex);
+}
+
+void psubmit_resume_errors(struct pcore_executor *ex, unsigned worker)
+{
+	if (cluster.hires)
+		pcore_worker_resume_errors(ex, worker);
+	else
+		pcore_cluster_resume_errors(ex, worker);
 }
 
 int psubmit_status(void)

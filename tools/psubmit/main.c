@@ -33,10 +33,10 @@ static const struct map_face face = {
 	.executor = psubmit_executor,
 	.ended = psubmit_ended,
 	.over = psubmit_over,
-	.running = pcore_cluster_running,
-	.cpus = pcore_cluster_cpus,
+	.running = psubmit_running,
+	.cpus = psubmit_cpus,
 	.feed = pcore_cluster_feed,
-	.resume_errors = pcore_cluster_resume_errors,
+	.resume_errors = psubmit_resume_errors,
 	.status = psubmit_status,
 	.cut_short = cut_short,
 };

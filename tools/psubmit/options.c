@@ -149,8 +149,8 @@ int psubmit_check(struct map_opts *o)
 	r = psubmit_check_tie();
 	if (r != CLI_GO)
 		return r;
-	if (p->scheduler && o->workers.worker)
-		return cli_usage("--worker does not go with --scheduler yet");
+	if (p->scheduler && o->workers.pty)
+		return cli_usage("--pty does not go with --scheduler: what it passes on are bytes");
 	if (p->exclusive && !p->scheduler)
 		return cli_usage("--exclusive needs a --scheduler: nodes of our own are not shared by one");
 	if (p->nodes.n == 0 && !p->scheduler)

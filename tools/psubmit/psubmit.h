@@ -62,6 +62,11 @@ int psubmit_put_template(struct pcore_buf *b, struct pcore_jobspec *jobs, uint32
 int psubmit_check(struct map_opts *o);
 int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m);
 void psubmit_ended(struct pcore_executor *ex);
+
+/* Of the executor, which for workers behind a scheduler is not that of their jobs. */
+unsigned psubmit_running(const struct pcore_executor *ex);
+unsigned psubmit_cpus(const struct pcore_executor *ex);
+void psubmit_resume_errors(struct pcore_executor *ex, unsigned worker);
 void psubmit_over(void);
 int psubmit_status(void);
 
