@@ -393,10 +393,12 @@ DEBS =
 debs:
 	@$(if $(DEBS),:,$(MAKE) deb DEB_BUILD_OPTIONS=nocheck)
 
+# what the packages' test `commands` runs there; with cli it is all of it
+DEB_SUITES = cli/ppool_starmap cli/ptimer_table
 check-deb: $(BUILD)/helpers/shiftclock.so ## build the packages twice, and install, upgrade and purge them in a bare Debian: as root
-	@sh tests/setup mmdebstrap
+	@sh tests/setup mmdebstrap autopkgtest
 	@$(MAKE) debs
-	@TMPDIR="$${TMPDIR:-/var/tmp}" DEBS=$(or $(DEBS),build/deb) PCORE_BUILD=$(abspath $(BUILD)) bats --print-output-on-failure tests/deb/deb.bats
+	@SUITES='$(DEB_SUITES)' TMPDIR="$${TMPDIR:-/var/tmp}" DEBS=$(or $(DEBS),build/deb) PCORE_BUILD=$(abspath $(BUILD)) bats --print-output-on-failure tests/deb/deb.bats
 
 # a disk of 3 GB at most, of which the file system holds one third; it is made once
 VM_IMAGE = $(BUILD)/vm
