@@ -57,6 +57,8 @@ VARIANT_tsan = -O1 -g -DPCORE_FAULTS -fno-omit-frame-pointer $(SANITIZE)
 SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZE_tsan = -fsanitize=thread
 SANITIZE = $(SANITIZE_$(VARIANT))
+# what tests start again and again is up in half the time if this is in the program itself, as clang has it anyway
+RUNTIME_asan = $(if $(findstring clang,$(CC)),,-static-libasan -static-libubsan)
 ifeq ($(VARIANT_$(VARIANT)),)
 $(error VARIANT is release, faults, asan or tsan, not '$(VARIANT)')
 endif
@@ -72,7 +74,7 @@ RAW_CFLAGS = -fno-sanitize=all -fno-stack-protector -fno-builtin \
 Q = $(if $(V),,@)
 say = $(if $(V),@:,@echo '  $(1) $@')
 COMPILE = $(Q)$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(PIC) $(GENERATED) $(RAW) -MMD -MP -c -o $@ $<
-LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(OUR_LDFLAGS) $(LDFLAGS) $(LDLIBS) $(LIBS)
+LINK = $(Q)$(CC) $(OUR_CFLAGS) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(OUR_LDFLAGS) $(RUNTIME) $(LDFLAGS) $(LDLIBS) $(LIBS)
 
 objects_in = $(patsubst %,$(1)/obj/%.o,$(basename $(2)))
 objects = $(call objects_in,$(BUILD),$(filter $(SEAM_SRC),$(1))) $(call objects_in,$(PLAIN),$(filter-out $(SEAM_SRC),$(1)))
@@ -182,6 +184,7 @@ endef
 $(foreach t,$(TOOLS),$(eval $(call tool_objects,$t)))
 # liburing is a few calls around the ring: linked in, it costs no time when a tool starts
 $(TOOL_BINS): LIBS = -Wl,-Bstatic -luring -Wl,-Bdynamic
+$(TOOL_BINS): RUNTIME = $(RUNTIME_$(VARIANT))
 $(TOOL_BINS): $(ARCHIVES)
 	$(call say,LD)
 	$(LINK)
