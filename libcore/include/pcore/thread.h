@@ -6,7 +6,8 @@
  * without a limit, 0 does not wait. A call that waited in vain returns -ETIMEDOUT. What *_new() makes is freed by *_free(),
  * which takes NULL, and which nobody else may be in the midst of. Any thread may call any function with any object;
  * exceptions are said. The functions of mutexes, conditions and so on that can only succeed return void.
- * Every struct that a caller fills in begins with its size; a smaller one is an older one, and what it lacks is zero.
+ * Every struct that a caller fills in begins with its size; a smaller one is an older one, and what it lacks is zero. A new
+ * thread blocks the signals that its starter blocks. pcore_thread(3) has the details.
  */
 #ifndef PCORE_THREAD_H
 #define PCORE_THREAD_H
@@ -37,7 +38,7 @@ struct pcore_thread_spec {
 /* 0, -EINVAL (no function, a size that no library knows), -E2BIG (it says what this library does not know), -ENOMEM. */
 int pcore_thread_new(struct pcore_thread **ret, const struct pcore_thread_spec *spec);
 
-/* A thread that runs goes on by itself and is cleared away when it ends. */
+/* Free the handle, once. A thread that runs goes on by itself and is cleared away when it ends. */
 void pcore_thread_free(struct pcore_thread *t);
 
 /* Once. When it returns, the thread runs and has its name. -EALREADY: it was started before; -EAGAIN: no more threads; -EINVAL: the
@@ -50,7 +51,7 @@ int pcore_thread_join(struct pcore_thread *t, int64_t timeout, int64_t *ret);
 
 int pcore_thread_alive(const struct pcore_thread *t); /* 1: started and not ended */
 pid_t pcore_thread_id(const struct pcore_thread *t);  /* the kernel's (gettid), or 0 before the start */
-const char *pcore_thread_name(const struct pcore_thread *t); /* "" without one */
+const char *pcore_thread_name(const struct pcore_thread *t); /* "" without one; it stays t's */
 
 /* ---- mutex ---- */
 
@@ -140,7 +141,7 @@ int pcore_workqueue_get(struct pcore_workqueue *q, void **ret, int64_t timeout);
 void pcore_workqueue_close(struct pcore_workqueue *q);				 /* nothing more comes in */
 size_t pcore_workqueue_count(struct pcore_workqueue *q);
 
-/* An item that was taken is done with. join() waits until all are that were ever put. 0, -EINVAL: more than were taken. */
+/* An item that was taken is done with: 0, -EINVAL: more than were taken. Wait until all are that were ever put: 0, -ETIMEDOUT. */
 int pcore_workqueue_done(struct pcore_workqueue *q);
 int pcore_workqueue_join(struct pcore_workqueue *q, int64_t timeout);
 
@@ -153,7 +154,7 @@ struct pcore_threads_spec {
 	size_t size;	    /* sizeof(struct pcore_threads_spec) */
 	unsigned threads;   /* 0: one for each CPU that this thread may use */
 	size_t queue_max;   /* functions that may wait for a thread; 0: as many as there is memory */
-	const char *name;   /* of the threads: NAME-1, ...; NULL: none */
+	const char *name;   /* of the threads: NAME-1, ...; is copied; NULL: none */
 	int (*init)(void *arg); /* run by each thread at first; may be NULL */
 	void *arg;
 };
@@ -174,15 +175,15 @@ void pcore_threads_free(struct pcore_threads *t);
 int pcore_threads_submit(
 	struct pcore_threads *t, int64_t (*fn)(void *arg), void *arg, int64_t timeout, struct pcore_future **ret);
 
-/* Take no more. With cancel, cancel what waits. Then wait until all threads have ended: -ETIMEDOUT; -EDEADLK: one of them is the
- * caller (and a time-out of 0 does not wait). */
+/* Take no more. With cancel, cancel what waits. Then wait until all threads have ended: 0; -ETIMEDOUT: call it again to go on
+ * waiting; -EDEADLK: one of them is the caller (who may say 0, which does not wait). */
 int pcore_threads_shutdown(struct pcore_threads *t, int cancel, int64_t timeout);
 
 /* ---- what comes of it ---- */
 
 void pcore_future_free(struct pcore_future *f); /* fn is run all the same */
 
-/* What fn returned. -ETIMEDOUT: it has not yet; -ECANCELED. */
+/* 0, and *ret (may be NULL) is what fn returned. -ETIMEDOUT: it has not yet; -ECANCELED. */
 int pcore_future_result(struct pcore_future *f, int64_t timeout, int64_t *ret);
 
 /* Have it never run. 0; -EBUSY: it runs; -EALREADY: it did. */
@@ -218,8 +219,8 @@ enum { PCORE_MAPPING_AS_COMPLETED = 1 << 0 }; /* else in order */
 int pcore_threads_map(struct pcore_mapping **ret, struct pcore_threads *t, int64_t (*fn)(void *item), void *items, size_t item_size,
 	size_t n, unsigned flags, int64_t timeout);
 
-/* 1: the next result, and which item it is of (both may be NULL; -ECANCELED is the result of a cancelled one). 0: there are no more;
- * -ETIMEDOUT. For one thread at a time. */
+/* 1: the next result, and which item it is of, from 0 (both may be NULL; -ECANCELED is the result of a cancelled one). 0: there are
+ * no more; -ETIMEDOUT. For one thread at a time. */
 int pcore_mapping_next(struct pcore_mapping *m, size_t *ret_index, int64_t *ret_result);
 
 /* Cancel what was not begun and wait for what was. */
