@@ -70,14 +70,14 @@ struct pcore_process_spec {
 	const char *file;  /* run this; NULL: argv[0]. Searched in envp's PATH unless it holds a slash */
 	const char *chdir;
 	struct pcore_process_stdio in, out, err;
-	const struct pcore_process_pass *pass; /* further descriptors: distinct targets from 3 on */
+	const struct pcore_process_pass *pass; /* further descriptors, at most 61: distinct targets from 3 on */
 	size_t n_pass;
-	const struct pcore_process_limit *limits;
+	const struct pcore_process_limit *limits; /* at most 16 */
 	size_t n_limits;
 	unsigned flags;	  /* PCORE_PROCESS_* */
 	mode_t umask;
 	int nice;	  /* added to ours */
-	int death_signal; /* sent to it when the thread that made it ends */
+	int death_signal; /* sent to it when the thread that made it ends; 0: none */
 	const gid_t *groups;
 	size_t n_groups;
 	gid_t gid;
@@ -102,13 +102,14 @@ struct pcore_process_result {
 	int lost; /* 1: the host reaps children by itself, and what it used is not known */
 	struct rusage usage;
 	int64_t wall; /* ns */
-	char *out;    /* ended by a NUL that is not counted; free() them, or pcore_process_result_done() */
+	char *out;    /* ended by a NUL that is not counted, or NULL; free() them, or pcore_process_result_done() */
 	size_t out_size;
 	char *err;
 	size_t err_size;
 };
 
-/* Start a command; it returns when the command has been executed. 0, or -errno with error (may be NULL) filled in. */
+/* Start a command; it returns when the command has been executed, and nothing of spec is needed any more. 0, or -errno with error
+ * (may be NULL) filled in. */
 int pcore_process_spawn(struct pcore_process **ret, const struct pcore_process_spec *spec, struct pcore_error *error);
 
 /* Start a copy of this process, without its signal handlers and with no signal blocked, that runs fn(arg), whose result is its
@@ -118,7 +119,8 @@ int pcore_process_fork(struct pcore_process **ret, int (*fn)(void *arg), void *a
 /* Free it. One that still runs is killed, and with PCORE_PROCESS_TREE all that came from it. NULL is fine. */
 void pcore_process_free(struct pcore_process *p);
 
-/* Run a command to its end: input in, output out. 0 when it could be run, whatever came of it: see the result. */
+/* Run a command to its end: input in, output out; with PCORE_PROCESS_TREE what it leaves is ended. 0 when it could be run, whatever
+ * came of it: see the result (may be NULL). -EMSGSIZE: it wrote more than output_max, and was killed. */
 int pcore_process_run(const struct pcore_process_spec *spec, struct pcore_process_result *ret, struct pcore_error *error);
 void pcore_process_result_done(struct pcore_process_result *r); /* frees out and err */
 
@@ -151,7 +153,7 @@ int pcore_process_wait(struct pcore_process *p, int64_t timeout, struct pcore_pr
 /* Wait until one of n has ended, and tell which: the first of those that have. 0, -ETIMEDOUT, -EINVAL for none. */
 int pcore_process_wait_any(struct pcore_process *const *ps, size_t n, int64_t timeout, size_t *ret_index);
 
-/* Send sig to the command alone. 0 also when it has ended: nobody else gets it. -EINVAL, -EPERM. */
+/* Send sig to the command alone. 0 also when it has ended: nobody else gets it. -EINVAL, -EPERM (it is another user's by now). */
 int pcore_process_signal(struct pcore_process *p, int sig);
 
 /* Send sig to it, and after grace ns KILL; with PCORE_PROCESS_TREE to all that came from it. Returns when nothing is left. */
