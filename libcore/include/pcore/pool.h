@@ -40,13 +40,14 @@ enum { PCORE_POOL_ARGS_MAX = 64 };
 
 struct pcore_workers_spec {
 	size_t size;	      /* sizeof(struct pcore_workers_spec) */
-	unsigned workers;     /* 0: one for each CPU this thread may use */
+	unsigned workers;     /* up to 4096; 0: one for each CPU this thread may use */
 	uint64_t tasks_max;   /* calls a process serves before another takes its place; 0: no limit */
 	int (*init)(void *arg); /* called first in each process; anything but 0 makes it unfit */
 	void *arg;
 };
 
-/* Start the processes (spec may be NULL). -EAGAIN, -ENOMEM, -EMFILE; what init said if that is an error, else -ECANCELED. */
+/* Start the processes (spec may be NULL). 0; -EAGAIN, -ENOMEM, -EMFILE; what init said if that is an error, else -ECANCELED;
+ * -EINVAL, -E2BIG. */
 int pcore_pool_open(struct pcore_workers **ret, const struct pcore_workers_spec *spec);
 
 /* Finish what was begun, end the processes and free the pool (NULL is fine). Its tasks are freed before or after. */
@@ -57,7 +58,8 @@ void pcore_pool_terminate(struct pcore_workers *w); /* the same at once: what wa
  * Call fn with each of n items of item_size bytes, an array, and put what it writes in the array results (which may be NULL), in
  * order: result_size bytes each, the rest of a shorter one zeroed; a longer one is that item's -EMSGSIZE. statuses (or NULL)
  * gets each item's: what fn returned, or -EOWNERDEAD where its process died of it.
- * 0; -EREMOTEIO when an item has failed, all others were done nevertheless; -ENOMEM; -ENOTRECOVERABLE: no process can be had.
+ * 0; -EREMOTEIO when an item has failed, all others were done nevertheless; -ENOMEM; -ENOTRECOVERABLE: no process can be had;
+ * -EINVAL; -EBUSY: another thread uses the pool, which any call may say.
  */
 int pcore_pool_map(struct pcore_workers *w, pcore_pool_fn fn, const void *items, size_t n, size_t item_size, void *results,
 	size_t result_size, int *statuses);
@@ -70,14 +72,15 @@ int pcore_pool_starmap(struct pcore_workers *w, pcore_pool_star_fn fn, const str
 int pcore_pool_apply(struct pcore_workers *w, pcore_pool_fn fn, const void *item, size_t size, void *result, size_t result_max,
 	size_t *ret_size);
 
-/* Begin a call; the item is copied. It goes on while this thread waits for any task of the pool (or maps). */
+/* Begin a call; the item is copied. It goes on while this thread waits for any task of the pool (or maps). 0 and *ret, to be freed by
+ * pcore_task_free() before the pool or after it; -ENOMEM, -EINVAL. */
 int pcore_pool_async(
 	struct pcore_workers *w, pcore_pool_fn fn, const void *item, size_t size, void *tag, struct pcore_task **ret);
 
 /* The next task that has ended, whichever it is; each is told once. 0, -ETIMEDOUT, -ENODATA: there is none. */
 int pcore_pool_next(struct pcore_workers *w, int64_t timeout, struct pcore_task **ret);
 
-int pcore_task_wait(struct pcore_task *t, int64_t timeout); /* 0, -ETIMEDOUT */
+int pcore_task_wait(struct pcore_task *t, int64_t timeout); /* 0 when it has ended, -ETIMEDOUT */
 
 /* Of one that has ended: its status, its result (of *ret_size bytes, aligned, until it is freed), what killed its process (or 0).
  * Before: -EAGAIN, NULL, 0. */
@@ -91,7 +94,7 @@ void pcore_task_free(struct pcore_task *t); /* one that was not begun yet is dro
 
 struct pcore_commands {
 	size_t size;   /* sizeof(struct pcore_commands) */
-	unsigned jobs; /* at a time; 0: one for each CPU this thread may use */
+	unsigned jobs; /* at a time, up to 65536; 0: one for each CPU this thread may use */
 	int unordered; /* tell of them as they end, not in their order */
 	void *ctx;
 
@@ -104,7 +107,7 @@ struct pcore_commands {
 	int (*done)(void *ctx, uint64_t i, const struct pcore_process_result *r, const struct pcore_error *error);
 };
 
-/* Run commands, so many at a time, until there are no more. 0, what next or done said, -errno. */
+/* Run commands, so many at a time, until there are no more. 0, what next or done said, -EINVAL, -E2BIG, -errno. Any thread. */
 int pcore_pool_commands(const struct pcore_commands *c);
 
 #pragma GCC visibility pop
