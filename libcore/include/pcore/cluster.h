@@ -11,7 +11,8 @@
  * A handle belongs to the thread that opened it (-EPERM for others), where SIGPIPE is blocked as long as it is open; callbacks do
  * not call into it (-EBUSY). Several handles, of one thread or of many, know nothing of each other. What is passed in is
  * copied; what is pointed to in results is the caller's, who frees it with pcore_cluster_client_result_done(). Times are int64_t
- * nanoseconds, counted from the call: PCORE_FOREVER waits without a limit, 0 does not wait. pcore_cluster(3) has the details.
+ * nanoseconds, counted from the call: PCORE_FOREVER waits without a limit, 0 does not wait. After fork(2) a handle is of no use to
+ * the child. Any call may say -EINVAL: an argument makes no sense. pcore_cluster(3) has the details.
  */
 #ifndef PCORE_INCLUDE_CLUSTER_H
 #define PCORE_INCLUDE_CLUSTER_H
@@ -34,7 +35,7 @@ struct pcore_cluster_client;
 struct pcore_cluster_client_spec {
 	size_t size;		  /* sizeof(struct pcore_cluster_client_spec) */
 	const char *const *nodes; /* NULL-terminated addresses, or NULL */
-	unsigned local_cpus;	  /* that this machine offers, too; 0: none */
+	unsigned local_cpus;	  /* that this machine offers, too, up to 4096; 0: none */
 	const char *key_file;	  /* for TCP; NULL: where psubmit(1) looks */
 	int64_t wait_nodes;	  /* ns to be without any node, to begin with or later; 0: 30 s */
 
@@ -58,7 +59,7 @@ struct pcore_cluster_client_spec {
 	const char *scheduler;
 	const char *tls_cert, *tls_key, *tls_ca; /* PEM files, all three: certificates instead of a key */
 	int pollable;  /* 1: it has a descriptor, pcore_cluster_client_fd() */
-	int exclusive; /* 1: the scheduler's nodes run nothing else, from its first job until it is closed */
+	int exclusive; /* 1: the scheduler's nodes run nothing else, from its first job until it is closed; -EINVAL without one */
 };
 
 /* How a job ended, and what it wrote. */
@@ -83,8 +84,8 @@ struct pcore_cluster_client_result {
 };
 
 /* Connect, and wait for the first node, or the scheduler. -EHOSTUNREACH: none within wait_nodes; -EKEYREJECTED, -EPROTONOSUPPORT
- * and such: none will do; -ENOKEY: there is no key, and an address needs one; -EINVAL, -E2BIG: the spec makes no sense; -errno of a
- * file. error (may be NULL) says which file or address it was about. */
+ * and such: none will do; -ENOKEY: there is no key, and an address needs one; -ELIBACC: OpenSSL is needed, and cannot be loaded;
+ * -EINVAL, -E2BIG: the spec makes no sense; -errno of a file. error (may be NULL) says which file or address it was about. */
 int pcore_cluster_client_open(
 	struct pcore_cluster_client **ret, const struct pcore_cluster_client_spec *spec, struct pcore_error *error);
 
@@ -199,7 +200,8 @@ struct pcore_cluster_status {
 };
 
 /* Ask, and wait for the answer; any thread. 0; -ENOENT, -ECONNREFUSED: it does not run; -ETIMEDOUT; -ENOKEY, -EKEYREJECTED, -EACCES,
- * -EPROTONOSUPPORT as for a handle; -EHOSTUNREACH: no such host; -EINVAL, -E2BIG, -ENOMEM, -errno. error (or NULL) as there. */
+ * -EPROTONOSUPPORT, -ELIBACC as for a handle; -EHOSTUNREACH: no such host; -ECONNRESET, -EPROTO: it has gone, or is no node;
+ * -EINVAL, -E2BIG, -ENOMEM, -errno. error (or NULL) as there. */
 int pcore_cluster_status(
 	const struct pcore_cluster_status_spec *spec, struct pcore_cluster_status *ret, struct pcore_error *error);
 
