@@ -3,8 +3,9 @@
  * loop.h - wait for many descriptors and timers in one thread, and be called back.
  *
  * A loop and what is on it belong to the thread that made it: other threads get -EPERM. pcore_evloop_stop() is for all of
- * them. Callbacks come from pcore_evloop_run() and pcore_evloop_run_once() only; they may start and stop anything, but not
- * run the loop (-EBUSY) nor free it. While a loop exists SIGPIPE is blocked in its thread. pcore_loop(3) has the details.
+ * them; to free or to stop something in another thread does nothing. Callbacks come from pcore_evloop_run() and
+ * pcore_evloop_run_once() only; they may start and stop anything, but not run the loop (-EBUSY) nor free it. While a loop
+ * exists SIGPIPE is blocked in its thread. pcore_loop(3) has the details.
  */
 #ifndef PCORE_INCLUDE_LOOP_H
 #define PCORE_INCLUDE_LOOP_H
@@ -29,7 +30,7 @@ enum {
 	PCORE_EVLOOP_URING = 1 << 2, /* on io_uring or not at all. With neither: on the better one that can be had */
 };
 
-/* -EINVAL, -EMFILE, -ENOMEM; with URING what the kernel says. */
+/* 0; -EINVAL (also URING with one of the others), -EMFILE, -ENOMEM; with URING what the kernel says. */
 int pcore_evloop_new(struct pcore_evloop **ret, unsigned flags);
 
 /* Free it with all watches and timers that are on it. NULL is fine. */
@@ -38,20 +39,20 @@ void pcore_evloop_free(struct pcore_evloop *lp);
 /* Wait and call back until pcore_evloop_stop(), or until nothing is left to wait for. 0, -EBUSY, -EPERM. */
 int pcore_evloop_run(struct pcore_evloop *lp);
 
-/* The same until something was called, or for timeout ns. How many were, 0 for none. */
+/* The same until something was called, or for timeout ns. How many were, 0 for none; -EBUSY, -EPERM. */
 int pcore_evloop_run_once(struct pcore_evloop *lp, int64_t timeout);
 
-/* Let run (the present one, or the next) return. From any thread and from callbacks; not from signal handlers' threads only:
- * it is safe in a handler, too. */
+/* Let run (the present one, or the next) return. From any thread, from callbacks and from signal handlers. */
 void pcore_evloop_stop(struct pcore_evloop *lp);
 
-/* With EMBED: a descriptor that is readable when pcore_evloop_run_once(lp, 0) has something to do. -EOPNOTSUPP without. */
+/* With EMBED: a descriptor that is readable when pcore_evloop_run_once(lp, 0) has something to do. It stays the loop's. -EOPNOTSUPP
+ * without. */
 int pcore_evloop_fd(struct pcore_evloop *lp);
 
 /* CLOCK_MONOTONIC in ns, as read before the callbacks of this turn. */
 int64_t pcore_evloop_now(struct pcore_evloop *lp);
 
-/* Which of the watched events a descriptor is ready for; POLLERR and POLLHUP come unasked, POLLNVAL (it is none) once. */
+/* events: which of the watched ones fd is ready for; POLLERR and POLLHUP come unasked, POLLNVAL (it cannot be waited for) once. */
 typedef void (*pcore_watch_fn)(struct pcore_watch *watch, int fd, unsigned events, void *arg);
 
 /* Call fn whenever fd is ready for events (POLLIN, POLLOUT, POLLPRI), again and again as long as it is. The descriptor stays the

@@ -24,17 +24,17 @@ typedef int (*pcore_scheduler_fn)(void *arg);
 
 struct pcore_scheduler_event {
 	uint64_t id; /* from 1, never the same again */
-	int64_t when;
+	int64_t when; /* CLOCK_MONOTONIC, ns */
 	int priority; /* of events that are due at the same time the lowest is the first; of the same, the one entered first */
 	pcore_scheduler_fn fn;
 	void *arg;
 };
 
-/* -ENOMEM. It is freed when no thread is in there, with the events that were not run. */
+/* 0, -ENOMEM. It is freed when no thread is in there, with the events that were not run; NULL is fine. */
 int pcore_scheduler_new(struct pcore_scheduler **ret);
 void pcore_scheduler_free(struct pcore_scheduler *s);
 
-/* Let fn(arg) be called after delay ns, or at a time. *ret_id (or NULL) is for cancelling it. -EINVAL, -ENOMEM. */
+/* Let fn(arg) be called after delay ns, or at a time. *ret_id (or NULL) is for cancelling it. 0; -EINVAL (also less than 0), -ENOMEM. */
 int pcore_scheduler_enter(
 	struct pcore_scheduler *s, int64_t delay, int priority, pcore_scheduler_fn fn, void *arg, uint64_t *ret_id);
 int pcore_scheduler_enterabs(
@@ -46,7 +46,8 @@ int pcore_scheduler_cancel(struct pcore_scheduler *s, uint64_t id);
 /* Run events, each in its time, until there are none. 0, or what an action said: the other events are still there. */
 int pcore_scheduler_run(struct pcore_scheduler *s);
 
-/* Run those that are due, and do not wait. *ret_delay: ns until the next one, INT64_MAX for none. */
+/* Run those that are due, and do not wait. 0, and *ret_delay (or NULL) is ns until the next one, INT64_MAX for none; or what an action
+ * said. */
 int pcore_scheduler_run_due(struct pcore_scheduler *s, int64_t *ret_delay);
 
 /* The next event. 0, -ENODATA. */

@@ -22,7 +22,7 @@ struct pcore_timer;
 /* n: how often it was due since it was called last, 1 if it is in time. */
 typedef void (*pcore_timer_fn)(struct pcore_timer *timer, uint64_t n, void *arg);
 
-/* Call fn after so long, and then, unless every is 0, every so often. -EINVAL (less than 0), -EPERM, -ENOMEM. */
+/* Call fn after so many ns, and then, unless every is 0, every so many. 0; -EINVAL (less than 0), -EPERM, -ENOMEM. */
 int pcore_timer_start(
 	struct pcore_timer **ret, struct pcore_evloop *lp, int64_t after, int64_t every, pcore_timer_fn fn, void *arg);
 
@@ -33,10 +33,12 @@ void pcore_timer_stop(struct pcore_timer *timer);
 
 struct pcore_alarm;
 
-/* The same, but fn is called by a thread that does nothing else and in which all signals are blocked. -EINVAL, -EAGAIN, -ENOMEM. */
+/* The same, but fn is called by a thread that does nothing else and in which all signals are blocked; what was missed is not told. 0;
+ * -EINVAL, -EAGAIN, -ENOMEM. */
 int pcore_alarm_start(struct pcore_alarm **ret, int64_t after, int64_t every, void (*fn)(void *arg), void *arg);
 
-/* Let it not fire any more. 0; -EALREADY when it has fired for the last time, or does so now. Returns at once. */
+/* Let it not fire any more. 0; -EALREADY when it has fired for the last time, or does so now. Returns at once: fn of a periodic one
+ * may be running. */
 int pcore_alarm_cancel(struct pcore_alarm *alarm);
 
 /* Wait until it has fired for the last time (and fn has returned) or was cancelled. 0, -ETIMEDOUT; -EDEADLK from fn. */
