@@ -44,9 +44,10 @@ int pcore_channel_send(struct pcore_channel *c, const void *data, size_t size, i
  * than PCORE_CHANNEL_FDS_MAX. */
 int pcore_channel_send_fds(struct pcore_channel *c, const void *data, size_t size, const int *fds, size_t n, int64_t timeout);
 
-/* Receive a message. 1: *ret is its bytes, with a NUL behind them that is not counted, to be freed with free(); 0: the other end
- * has finished or closed, and all was received; -EBADMSG: it closed in the middle of a message; -EPERM: this end only sends;
- * -EMSGSIZE: there are descriptors with it: it is kept, see below; -EAGAIN (timeout 0), -ETIMEDOUT; -ENOMEM. */
+/* Receive a message. 1: *ret is its bytes (how many: *ret_size, or NULL), with a NUL behind them that is not counted, to be freed
+ * with free(); 0: the other end has finished or closed, and all was received; -EBADMSG: it closed in the middle of a message;
+ * -EPERM: this end only sends; -EMSGSIZE: there are descriptors with it: it is kept, see below; -EAGAIN (timeout 0), -ETIMEDOUT;
+ * -ENOMEM. */
 int pcore_channel_recv(struct pcore_channel *c, char **ret, size_t *ret_size, int64_t timeout);
 
 /* A message with descriptors. */

@@ -30,12 +30,13 @@ enum pcore_lock_kind {
 struct pcore_lock_spec {
 	size_t size;	  /* sizeof(struct pcore_lock_spec) */
 	int kind;	  /* enum pcore_lock_kind */
-	unsigned holders; /* of a semaphore: at least 1 */
+	unsigned holders; /* of a semaphore: at least 1; else 0 */
 };
 
 enum { PCORE_LOCK_SHARED = 1 << 0 }; /* with others that share it; a semaphore's holders are all alike */
 
-/* Open the lock at path, which is made if need be. spec NULL: PCORE_LOCK_NAMED. 0, -EINVAL, -E2BIG, -errno of open(2). */
+/* Open the lock at path, which is made if need be. spec NULL: PCORE_LOCK_NAMED. 0; -EINVAL (also: the file is no regular one),
+ * -E2BIG, -ENOMEM, -errno of open(2). */
 int pcore_lock_open(struct pcore_lock **ret, const char *path, const struct pcore_lock_spec *spec);
 
 /* Take it. 0; -EBUSY: not without waiting (timeout 0); -ETIMEDOUT; -EALREADY: this handle has it; -EINVAL; -EBADMSG: the file

@@ -47,8 +47,8 @@ struct pcore_queue_spec {
 int pcore_queue_open(struct pcore_queue **ret, const char *path, const struct pcore_queue_spec *spec);
 void pcore_queue_free(struct pcore_queue *q); /* NULL is fine. What is in it stays */
 
-/* End the queue at path for all who have it open, and remove it. -ENOENT, -EBADMSG: no queue; -ENOTEMPTY: something else is in
- * its directory. */
+/* End the queue at path for all who have it open (who get -ESHUTDOWN), and remove it. 0; -ENOENT, -EBADMSG: no queue; -ENOTEMPTY:
+ * something else is in its directory. */
 int pcore_queue_remove(const char *path);
 
 /* ---- put ---- */
@@ -72,18 +72,18 @@ struct pcore_queue_put {
 /* The same with all that an item can have. ret_id (may be NULL): its number in the queue, from 1. -EEXIST, -EINVAL, -E2BIG. */
 int pcore_queue_put_item(struct pcore_queue *q, const struct pcore_queue_put *item, int64_t timeout, uint64_t *ret_id);
 
-/* Put the first of n items, as many as there is room for, and wait until there is room for one. How many, at least 1; or as
- * pcore_queue_put(). */
+/* Put the first of n items, as many as there is room for, up to 256, and wait until there is room for one. How many, at least 1;
+ * or as pcore_queue_put(). */
 int pcore_queue_put_many(struct pcore_queue *q, const struct iovec *items, size_t n, int64_t timeout);
 
 /* ---- get ---- */
 
-/* Take an item. 0, and *ret is its bytes, with a NUL behind them that is not counted, to be freed with free(). -EAGAIN: there is
- * none (timeout 0), -ETIMEDOUT: none came; -ESHUTDOWN: closed and drained; -ENOMEM. */
+/* Take an item. 0, and *ret is its bytes (how many: *ret_size, or NULL), with a NUL behind them that is not counted, to be freed
+ * with free(). -EAGAIN: there is none (timeout 0), -ETIMEDOUT: none came; -ESHUTDOWN: closed and drained; -ENOMEM. */
 int pcore_queue_get(struct pcore_queue *q, char **ret, size_t *ret_size, int64_t timeout);
 
-/* Take up to n items, wait for the first. How many; or as pcore_queue_get(). All bytes are in one piece of memory that begins at
- * ret[0].iov_base: free() that, and nothing else. */
+/* Take up to n items, at most 256, wait for the first. How many; or as pcore_queue_get(). All bytes are in one piece of memory
+ * that begins at ret[0].iov_base: free() that, and nothing else. */
 int pcore_queue_get_many(struct pcore_queue *q, struct iovec *ret, size_t n, int64_t timeout);
 
 struct pcore_queue_item {
@@ -105,9 +105,9 @@ int pcore_queue_lease(struct pcore_queue *q, int64_t lease, struct pcore_queue_i
 /* Look at the item that a get would take. As pcore_queue_get() with a timeout of 0. */
 int pcore_queue_peek(struct pcore_queue *q, struct pcore_queue_item *ret);
 
-/* End a lease: the item is done; it comes again, after a delay; it never was leased; it is set aside among the dead, for a
- * reason (of up to 255 bytes). Or give it lease ns from now on (0: as many as before). 0; -ENOENT: no item with this id is
- * leased; -ESTALE: it is, by somebody who had it later. */
+/* End a lease: the item is done; it comes again, after a delay; it never was leased; it is set aside among the dead, for a reason
+ * (cut at 255 bytes). Or give it lease ns from now on (0: as many as before). 0; -ENOENT: no item with this id is leased;
+ * -ESTALE: it is, by somebody who had it later. */
 int pcore_queue_ack(struct pcore_queue *q, uint64_t id, uint32_t attempt);
 int pcore_queue_nack(struct pcore_queue *q, uint64_t id, uint32_t attempt, int64_t delay);
 int pcore_queue_untake(struct pcore_queue *q, uint64_t id, uint32_t attempt);
@@ -121,7 +121,7 @@ int pcore_queue_discard(struct pcore_queue *q, uint64_t id);
 
 /* ---- the queue as a whole ---- */
 
-/* No more puts; with drop, no more gets either. */
+/* No more puts; with drop, no more gets either. 0, -errno. */
 int pcore_queue_close(struct pcore_queue *q, bool drop);
 
 /* Wait until no item is left but dead ones; until a get would not wait. 0, -EAGAIN (timeout 0), -ETIMEDOUT. */
@@ -138,11 +138,11 @@ struct pcore_queue_stat {
 	uint64_t puts, gets, acks, returns; /* so far; returns: leases that ended otherwise than by ack */
 	uint64_t recoveries;		    /* how often somebody died in the midst of a change */
 	uint64_t max_bytes, max_items, max_item;
-	int64_t age; /* ns */
+	int64_t age; /* ns since it was made */
 	int order, durable, sync, closed;
 };
 
-int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret);
+int pcore_queue_stat(struct pcore_queue *q, struct pcore_queue_stat *ret); /* 0, -EINVAL, -errno */
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
