@@ -434,22 +434,26 @@ int pcore_channel_open_at(struct pcore_channel **ret, int dfd, const char *name,
 
 int pcore_channel_pair(struct pcore_channel *ret[2])
 {
+	struct pcore_channel *ends[2];
 	int fds[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
 		return -errno;
 
-	r = make_end(&ret[0], fds[0], -EBADF, PCORE_CHANNEL_DUPLEX);
+	r = make_end(&ends[0], fds[0], -EBADF, PCORE_CHANNEL_DUPLEX);
 	if (r < 0) {
 		close_all(fds, 2);
 		return r;
 	}
-	r = make_end(&ret[1], fds[1], -EBADF, PCORE_CHANNEL_DUPLEX);
+	r = make_end(&ends[1], fds[1], -EBADF, PCORE_CHANNEL_DUPLEX);
 	if (r < 0) {
 		(void)pcore_fd_close(fds[1]);
-		pcore_channel_free(ret[0]);
+		pcore_channel_free(ends[0]);
+		return r;
 	}
-	return r;
+	ret[0] = ends[0];
+	ret[1] = ends[1];
+	return 0;
 }
 
 void pcore_channel_free(struct pcore_channel *c)
