@@ -82,7 +82,7 @@ static int set_priority(void *opts, const char *name, const char *value)
 
 #define NODE_ROWS \
 	{ .name = "nodes", .kind = CLI_OPT_CALL, .arg = "A,B|FILE", .set = set_nodes, .help = "addresses of nodes: HOST:PORT or unix:PATH; or a\nfile with one a line" }, \
-	{ .name = "local", .kind = CLI_OPT_CALL, .arg = "[=N]", .set = set_local, .help = "this machine is a node too, with N CPUs (all); the\ndefault without --nodes" }
+	{ .name = "local", .kind = CLI_OPT_CALL, .arg = "[=N]", .set = set_local, .help = "this machine is a node too, with N CPUs (all); the\ndefault without --nodes and --scheduler" }
 #define NEED_ROWS \
 	{ .name = "cpus", .kind = CLI_OPT_U64, .arg = "N", .offset = AT(cpus), .min = 1, .max = 65535, .help = "a job needs N CPUs (1)" }, \
 	{ .name = "memory", .kind = CLI_OPT_SIZE, .arg = "SIZE", .offset = AT(memory), .min = 1, .help = "a job needs so much memory" }, \
