@@ -9,7 +9,7 @@
 #include "libcore/cluster/link_private.h"
 #include "libcore/cluster/wire_client.h"
 
-enum { RTT_NS = 500 * 1000, AHEAD_FIRST = 256 };
+enum { RTT_NS = 500 * 1000, LASTED_NS = 1000 * 1000 * 1000, AHEAD_FIRST = 256 };
 
 static int64_t now_of(const struct link *l)
 {
@@ -394,7 +394,7 @@ static int join(struct link *l)
 	if (r < 0)
 		return r;
 	l->joined = l->served = true;
-	l->failures = 0;
+	l->joined_ns = pcore_now_ns();
 	if (h->stays)
 		(void)pcore_net_send(l->conn, PCORE_WIRE_STAY, PCORE_NET_OPTIONAL, 0, NULL, 0);
 	r = h->ops->joined(l);
@@ -673,19 +673,22 @@ static bool is_final(int code)
 	return code == -EPROTONOSUPPORT || code == -EKEYREJECTED || code == -EACCES || code == -ELOOP;
 }
 
-/* At once when it was there; else, also when it answers and refuses, later each time. */
+/* At once when it was there and stayed for a while; else, also when it answers and refuses, later each time. */
 static void retry(struct link *l)
 {
+	int64_t now = pcore_now_ns(), wait_ns = 0;
 	uint64_t random = 0;
-	bool served = l->served;
 
 	if (getrandom(&random, sizeof(random), 0) < 0)
-		random = (uint64_t)pcore_now_ns();
+		random = (uint64_t)now;
+	if (l->served && now - l->joined_ns >= LASTED_NS)
+		l->failures = 0;
+	if (!l->served || l->failures > 0)
+		wait_ns = pcore_net_backoff(l->failures + 1, random);
 	l->served = false;
 	l->failures++;
 	l->try = (l->try + 1) % l->n_addrs;
-	(void)pcore_op_timer(l->host->loop, &l->retry, PCORE_CLOCK_MONOTONIC,
-		pcore_ns_add(pcore_now_ns(), served ? 0 : pcore_net_backoff(l->failures, random)));
+	(void)pcore_op_timer(l->host->loop, &l->retry, PCORE_CLOCK_MONOTONIC, pcore_ns_add(now, wait_ns));
 }
 
 static void lost(struct link *l, const struct pcore_net_error *e)

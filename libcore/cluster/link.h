@@ -84,7 +84,8 @@ struct link {
 	char *address;		     /* NULL: it came by itself, and is not connected to again */
 	struct pcore_net_addr addrs[LINK_ADDRS];
 	size_t n_addrs, try;	/* try: which of them is next */
-	unsigned failures;	/* in a row */
+	unsigned failures;	/* in a row: connections that were not made, or did not last */
+	int64_t joined_ns;
 	struct pcore_op retry;	/* when to connect again */
 	bool told_draining; /* the host's */
 	bool served, joined, told, refused; /* served: it has joined since it was connected to */

@@ -69,3 +69,7 @@ cuts() {
 	total "$port"
 	cuts "$port" stall 1 4
 }
+
+@test "one that is cut whenever it is made is made again later each time" {
+	run -124 timeout 2 cutconn -k 32 -n 400 "$socket" psubmit map --nodes {} sleep ::: 60 # it has room for 32
+}
