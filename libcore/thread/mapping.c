@@ -115,10 +115,11 @@ static int submit_one(struct pcore_mapping *m)
 
 static int prepare(struct pcore_mapping *m)
 {
-	size_t n = m->n ? m->n : 1, threads = threads_count(m->threads);
-	size_t n_runners = m->n < threads ? m->n : threads;
+	size_t n = m->n ? m->n : 1, threads = threads_count(m->threads), n_runners;
 	int r = 0;
 
+	threads = threads ? threads : 1; /* they have all ended: submitting says so */
+	n_runners = m->n < threads ? m->n : threads;
 	m->results = calloc(n, sizeof(*m->results));
 	m->places = calloc(n, sizeof(*m->places));
 	m->runners = calloc(threads, sizeof(struct pcore_future *));

@@ -367,6 +367,8 @@ static void a_mapping_gives_results_in_order(void **state)
 	assert_int_equal(pcore_mapping_next(m, NULL, NULL), 0);
 	pcore_mapping_free(m);
 	pcore_mapping_free(NULL);
+	assert_int_equal(pcore_threads_shutdown(t, 0, PCORE_FOREVER), 0);
+	assert_int_equal(pcore_threads_map(&m, t, square, items, sizeof(items[0]), 1, 0, PCORE_FOREVER), -ESHUTDOWN);
 	pcore_threads_free(t);
 }
 
