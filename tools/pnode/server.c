@@ -63,8 +63,9 @@ int pnode_server_open(struct pnode_server *s, const char *const *peers, size_t n
 int pnode_server_watch_signals(struct pnode_server *s)
 {
 	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, 0 };
+	int r = cli_signals_start(&s->signals, s->loop, caught);
 
-	return cli_signals_start(&s->signals, s->loop, caught) < 0 ? cli_error("cannot watch signals: %s", strerror(errno)) : CLI_GO;
+	return r < 0 ? cli_error("cannot watch signals: %s", strerror(-r)) : CLI_GO;
 }
 
 int pnode_dir_make(char ret[static PATH_MAX], const char *parent)
