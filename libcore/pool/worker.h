@@ -125,8 +125,7 @@ struct workers {
 	struct pcore_pool *home;
 	struct pcore_list wanted, parked;
 	unsigned room; /* as it was when its executor asked last */
-	bool closing;	/* no worker will be wanted */
-	bool home_idle; /* and there is none */
+	bool home_idle; /* no worker will be wanted, and there is none */
 };
 
 /* An empty one: its operations and readers know it. */

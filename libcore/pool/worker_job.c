@@ -127,7 +127,7 @@ static int next(void *ctx, struct pcore_job **ret)
 		pcore_pool_kick(l->ex.pool);
 	l->room = room;
 	if (!node)
-		return l->closing ? -ENODATA : 0;
+		return 0;
 	*ret = &container_of(node, struct worker, wanted)->job;
 	return 1;
 }

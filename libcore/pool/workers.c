@@ -228,10 +228,8 @@ static void close_home(struct workers *l)
 {
 	struct pcore_pool_counts c = pcore_pool_counts(l->ex.pool);
 
-	if (!l->home || l->closing || l->live > 0 || c.running + c.exited + c.waiting > 0)
-		return;
-	l->closing = true;
-	pcore_pool_kick(l->home);
+	if (l->home && l->live == 0 && c.running + c.exited + c.waiting == 0)
+		pcore_pool_stop(l->home, PCORE_POOL_DRAIN); /* which is told even where it has no room to ask for more */
 }
 
 static void workers_close(struct pcore_executor *ex, enum pcore_pool_stop how)

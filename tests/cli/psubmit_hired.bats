@@ -205,3 +205,33 @@ teardown() { shared_teardown; }
 	wait_for 10 gone "$(cat "$marks/pid")"
 	exec {w}>&-
 }
+
+@test "workers that no scheduler can be had for are given up, and a signal ends the wait for one" {
+	local pid
+	pnode keygen
+	run -125 timeout 60 psubmit map --scheduler "unix:$scratch/none" --wait-nodes 0.05 --worker cat ::: a b
+	[[ "$output" == *"psubmit: no scheduler can be reached"* ]]
+	psubmit map --scheduler "unix:$scratch/none" --worker cat ::: a >out 2>err 3>&- &
+	pid=$!
+	running+=("$pid")
+	wait_for 30 grep -q 'trying again' err || { cat err; false; }
+	kill $pid
+	ends 143 $pid
+
+	scheduler
+	node one --cpus 1
+	pnode keygen other
+	run -77 env PCORE_KEY=other timeout 60 psubmit map --worker cat ::: a
+	[[ "$output" == *"is of no use: "* ]]
+	mkfifo in
+	psubmit map --wait-nodes 2 --worker cat <in >out 2>err 3>&- &
+	pid=$!
+	running+=("$pid")
+	exec {w}>in
+	seq 10 >&$w
+	wait_for 30 lines_are out 10 || { cat err; false; }
+	kill -KILL "$sched"
+	ends 125 $pid || { cat err; false; }
+	exec {w}>&-
+	grep -q 'no scheduler can be reached' err
+}
