@@ -67,16 +67,21 @@ static void tell(struct node_job *j, bool now)
 #define LOOK_NS (40 * NS_PER_MS)
 enum { LOOKS = 25 };
 
+static bool is_silent(const struct node_job *j)
+{
+	return pcore_local_silent(&j->job) || (j->in.over && j->in.taken < j->in.received);
+}
+
 static void look_at(struct node_job *j)
 {
 	struct node_input *in = &j->in;
-	bool quiet = in->seen == in->received && !in->first && !in->last && !in->over;
+	bool silent = is_silent(j), quiet = in->seen == in->received && !in->first && !in->last && !in->over;
 
-	in->looks = quiet ? in->looks + 1 : 0;
+	in->looks = silent || quiet ? in->looks + 1 : 0;
 	in->seen = in->received;
 	if (in->looks % LOOKS != 1)
 		return;
-	if (pcore_local_silent(&j->job))
+	if (silent)
 		node_say_quiet(j, PCORE_WIRE_SILENT);
 	else if (pcore_proc_reads(j->job.result.pid))
 		node_say_quiet(j, PCORE_WIRE_WAITS);
@@ -100,7 +105,7 @@ void node_input_started(struct node_job *j)
 {
 	struct pcore_node *n = j->session->node;
 
-	if (j->in.last)
+	if (!(j->as.flags & PCORE_WIRE_STREAM))
 		return;
 	pcore_list_add_tail(&n->streams, &j->in.to_look);
 	if (!pcore_op_live(&n->look))

@@ -75,7 +75,7 @@ struct node_input {
 	bool feeding;	  /* the first piece is being written */
 	uint64_t seen;	  /* of received, when it was looked at */
 	unsigned looks;	  /* since then */
-	struct pcore_list to_look; /* in the node's while it runs and more may come */
+	struct pcore_list to_look; /* in the node's while it runs, if it is a stream */
 	struct pcore_list to_credit; /* in the session's until told */
 };
 

@@ -480,7 +480,7 @@ enum pcore_wire_retracted {
 /* QUIET_N */
 enum pcore_wire_quiet {
 	PCORE_WIRE_WAITS,  /* it sleeps in a read, and has read all there is so far */
-	PCORE_WIRE_SILENT, /* it has closed its standard output */
+	PCORE_WIRE_SILENT, /* it has closed its standard output, or its input before it had all of that */
 	PCORE_WIRE_UNREAD, /* it has ended and read nothing; said before its DONE */
 	PCORE_WIRE_QUIETS,
 };

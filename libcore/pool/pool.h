@@ -306,8 +306,8 @@ void pcore_worker_resume_errors(struct pcore_executor *ex, unsigned slot);
 int pcore_worker_input(void *ctx, struct pcore_job *job, struct pcore_piece *ret);
 void pcore_worker_input_over(void *ctx, struct pcore_job *job, uint64_t left);
 
-/* And from it, if it can know: the worker sleeps in a read and has read all that it was given; it has closed its output; it has
- * ended without having read any of it. */
+/* And from it, if it can know: the worker sleeps in a read and has read all that it was given; it has closed its output, or
+ * its input before it had all of that; it has ended without having read any of it. */
 void pcore_worker_waits(struct pcore_job *job);
 void pcore_worker_silent(struct pcore_job *job);
 void pcore_worker_unread(struct pcore_job *job);

@@ -75,6 +75,8 @@ teardown() { shared_teardown; }
 	run -1 --separate-stderr psubmit map --worker "${worker[@]}" ::: 1 deaf 2
 	[ "$output" = $'got 1\ngot 2' ]
 	[[ "$stderr" == *"has closed its input or output; ending it"* ]]
+	run -1 --separate-stderr timeout 60 psubmit map --worker sh -c 'read -r l; exec 1>&-; exec sleep 1000' ::: a # and no more comes
+	[[ "$stderr" == *"has closed its input or output; ending it"* ]]
 }
 
 @test "workers behind a scheduler that do not start, fail at their end or write too much are told of" {

@@ -23,6 +23,7 @@ struct known {
 	unsigned order; /* of its start */
 	uint64_t input, limit; /* that has arrived, as it says after a reconnect; that may be sent */
 	bool over;	       /* it reads no more */
+	unsigned quiet[PCORE_WIRE_QUIETS]; /* as QUIET_N said */
 };
 
 static struct {
@@ -103,6 +104,8 @@ static void hear_records(const struct pcore_wire_frame *f)
 		k->flags = d.flags;
 		k->sent = d.sent[0];
 	}
+	while (f->type == PCORE_WIRE_QUIET_N && pcore_wire_next_ref(&in, &r))
+		job_of(r.job)->quiet[r.how]++;
 	while (f->type == PCORE_WIRE_RETRACTED_N && pcore_wire_next_ref(&in, &r)) {
 		if (r.job >= JOBS)
 			continue;
@@ -482,6 +485,27 @@ static void input_is_streamed_and_goes_on_after_a_reconnect_where_it_was(void **
 	send_assign_with(3, 1, 0, "cat", PCORE_WIRE_STREAM);
 	send_input(3, 1, "x", false); /* not what comes next */
 	UNTIL(!t.end.c);
+	end_node();
+}
+
+static void what_jobs_do_quietly_is_told(void **state)
+{
+	(void)state;
+	start_node(3, GRACE, false);
+	join_node();
+	prepare();
+	send_assign_with(1, 1, 0, "exec cat", PCORE_WIRE_STREAM);
+	send_assign_with(2, 1, 0, "read x; exec >&-; exec sleep 1000", PCORE_WIRE_STREAM);
+	send_input(2, 0, "x\n", true); /* that it has ended changes nothing */
+	send_assign_with(3, 1, 0, "exec <&-; echo; exec sleep 1000", PCORE_WIRE_STREAM);
+	UNTIL(job_of(3)->received > 0);
+	send_input(3, 0, "x", false);
+	UNTIL(job_of(1)->quiet[PCORE_WIRE_WAITS] > 0);
+	UNTIL(job_of(2)->quiet[PCORE_WIRE_SILENT] > 0 && job_of(3)->quiet[PCORE_WIRE_SILENT] > 0);
+	assert_int_equal(job_of(1)->quiet[PCORE_WIRE_SILENT], 0);
+	send_input(1, 0, "x", true);
+	UNTIL(all_here(1));
+	assert_int_equal(job_of(1)->quiet[PCORE_WIRE_SILENT], 0);
 	end_node();
 }
 
@@ -953,6 +977,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		NET_TEST(a_job_runs_and_its_result_is_kept_until_it_is_acknowledged),
 		NET_TEST(input_is_streamed_and_goes_on_after_a_reconnect_where_it_was),
+		NET_TEST(what_jobs_do_quietly_is_told),
 		NET_TEST(items_are_answered_by_workers_which_stay_until_their_template_is_dropped),
 		NET_TEST(workers_end_with_their_session),
 		NET_TEST(a_connection_that_is_cut_anywhere_loses_and_doubles_nothing),
