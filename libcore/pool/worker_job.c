@@ -61,17 +61,13 @@ void pcore_worker_input_over(void *ctx, struct pcore_job *job, uint64_t left)
 	(void)ctx;
 	w->asked = false;
 	w->has_read = w->given > left && !w->unread;
-	if (w->closed_at)
-		return;
-	worker_fell_silent(w);
-	worker_set_timer(w);
 }
 
 void pcore_worker_waits(struct pcore_job *job)
 {
 	struct worker *w = worker_of(job);
 
-	if (w->state == SERVING && w->n > 0 && w->asked && w->in.len == 0)
+	if (w->state == SERVING && w->n > 0 && w->asked && w->in.len == 0 && !w->paused)
 		worker_wants_more(w);
 }
 
@@ -79,6 +75,8 @@ void pcore_worker_silent(struct pcore_job *job)
 {
 	struct worker *w = worker_of(job);
 
+	if (w->paused)
+		return;
 	worker_fell_silent(w);
 	worker_set_timer(w);
 }
@@ -147,6 +145,7 @@ static bool output(void *ctx, struct pcore_job *job, enum pcore_job_stream strea
 	if (stream == PCORE_JOB_STDERR)
 		return l->spec.errors(l->spec.ctx, w->slot, data, len);
 	w->paused = false;
+	w->silent_at = 0; /* it is told again */
 	worker_wrote(w, data, len);
 	return !w->paused;
 }
@@ -244,6 +243,7 @@ static void pause_it(struct worker *w)
 
 static void resume(struct worker *w)
 {
+	w->paused = false;
 	pcore_pool_resume(w->pool->home, &w->job);
 }
 

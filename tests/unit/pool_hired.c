@@ -22,7 +22,7 @@ static struct {
 	unsigned room; /* for workers */
 	enum pcore_worker_event events[8];
 	unsigned n_events;
-	bool idle;
+	bool idle, over_early;
 } w;
 
 static int number(const struct pcore_job *job)
@@ -71,7 +71,8 @@ static void describe(void *ctx, struct pcore_job *job, struct pcore_proc_spec *s
 	static char *argv[4];
 
 	(void)ctx;
-	(void)job;
+	if (w.over_early)
+		pcore_worker_input_over(NULL, job, 0);
 	argv[0] = sh;
 	argv[1] = c;
 	argv[2] = (char *)(uintptr_t)w.command;
@@ -253,6 +254,16 @@ static void a_worker_ends_after_its_items(void **state)
 	assert_in_range(w.started, 3, 4);
 }
 
+static void that_its_input_is_over_is_no_silence(void **state)
+{
+	(void)state;
+	start("read l; sleep 1.2; echo $l", 1, 0, 0);
+	w.over_early = true; /* as of an attempt that never began */
+	finish();
+	assert_true(pcore_job_succeeded(&items[0].job));
+	assert_int_equal(w.n_events, 0);
+}
+
 static void a_run_that_is_stopped_gives_back_what_waits(void **state)
 {
 	(void)state;
@@ -270,6 +281,7 @@ static const struct CMUnitTest tests[] = {
 	TREE_TEST(workers_that_end_before_they_read_are_given_up),
 	TREE_TEST(an_answer_is_cut_and_that_is_told_once),
 	TREE_TEST(a_worker_ends_after_its_items),
+	TREE_TEST(that_its_input_is_over_is_no_silence),
 	TREE_TEST(a_run_that_is_stopped_gives_back_what_waits),
 };
 
