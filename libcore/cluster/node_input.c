@@ -75,7 +75,10 @@ static bool is_silent(const struct node_job *j)
 static void look_at(struct node_job *j)
 {
 	struct node_input *in = &j->in;
-	bool silent = is_silent(j), quiet = in->seen == in->received && !in->first && !in->last && !in->over;
+	const struct node_output *out = &j->out[PCORE_WIRE_STDOUT];
+	bool told_all = out->closed || out->sent == out->first + out->buf.len; /* else it would overtake that */
+	bool silent = told_all && is_silent(j);
+	bool quiet = told_all && in->seen == in->received && !in->first && !in->last && !in->over;
 
 	in->looks = silent || quiet ? in->looks + 1 : 0;
 	in->seen = in->received;

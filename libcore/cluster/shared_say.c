@@ -181,15 +181,17 @@ int shared_say_retracted(struct shared_client *c, const struct pcore_wire_ref *r
 	return r;
 }
 
-/* Not told again after a reconnect: its node says what lasts from time to time. */
+/* Not told again after a reconnect, nor when its output has got so far: its node says what lasts from time to time. */
 void shared_say_quiet(struct link *l, struct link_job *at, enum pcore_wire_quiet what)
 {
 	const struct shared_job *j = container_of(at, struct shared_job, at);
 	struct writer w = { .client = j->client, .type = PCORE_WIRE_QUIET_N };
 	const struct pcore_wire_ref ref = { .job = j->key.id, .attempt = (uint32_t)j->key.attempt, .how = (uint8_t)what };
+	const struct shared_output *out = &j->out[PCORE_WIRE_STDOUT];
+	bool told_all = out->closed || out->sent == out->first + out->buf.len;
 
 	(void)l;
-	if (!j->client || !j->client->conn || begin(&w) < 0)
+	if (!j->client || !j->client->conn || (what != PCORE_WIRE_UNREAD && !told_all) || begin(&w) < 0)
 		return;
 	if (pcore_wire_add_ref(&w.out, &ref) == 0 && pcore_wire_end(&w.out, false) > 0)
 		(void)pcore_net_send(j->client->conn, PCORE_WIRE_QUIET_N, PCORE_NET_OPTIONAL, 0, j->client->buf.data, j->client->buf.len);

@@ -742,6 +742,25 @@ static void output_beyond_its_credit_waits(void **state)
 	end_node();
 }
 
+static void that_a_job_waits_does_not_overtake_what_it_wrote(void **state)
+{
+	(void)state;
+	start_node(2, GRACE, false);
+	join_node();
+	t.no_credit = true;
+	prepare();
+	send_assign_with(1, 1, 0, "head -c 100000 /dev/zero; exec cat", PCORE_WIRE_STREAM);
+	UNTIL(job_of(1)->received == PCORE_WIRE_CREDIT && pcore_proc_reads((pid_t)job_of(1)->pid));
+	send_assign_with(2, 1, 0, "exec cat", PCORE_WIRE_STREAM);
+	UNTIL(job_of(2)->quiet[PCORE_WIRE_WAITS] > 0); /* it was looked at after the first one */
+	assert_int_equal(job_of(1)->quiet[PCORE_WIRE_WAITS], 0);
+	t.no_credit = false;
+	send_credit(1, 1, job_of(1)->received, false);
+	UNTIL(job_of(1)->quiet[PCORE_WIRE_WAITS] > 0);
+	assert_int_equal(job_of(1)->received, 100000);
+	end_node();
+}
+
 static void a_job_that_nobody_reads_is_killed_all_the_same(void **state)
 {
 	(void)state;
@@ -989,6 +1008,7 @@ int main(void)
 		NET_TEST(cpus_may_be_none_and_all_but_some),
 		NET_TEST(lower_priority_numbers_begin_first_and_equals_in_order),
 		NET_TEST(output_beyond_its_credit_waits),
+		NET_TEST(that_a_job_waits_does_not_overtake_what_it_wrote),
 		NET_TEST(a_job_that_nobody_reads_is_killed_all_the_same),
 		NET_TEST(what_makes_no_sense_ends_the_connection_and_its_jobs),
 		NET_TEST(no_first_message_does_harm),
