@@ -87,7 +87,7 @@ static int assign(struct link *l, const struct pcore_sched_action *a, struct lin
 	}
 	m->template = run->kind ? pcore_cluster_number(run->kind->serial) : l->numbers;
 	m->seq = run->job->seq;
-	m->tries = run->job->attempt;
+	m->tries = m->seq > 0 ? run->job->attempt : 0; /* a worker has neither */
 	m->args.list = run->args;
 	*ret = &run->at;
 	return c->spec.worker ? put_item(c, run, m) : 0;

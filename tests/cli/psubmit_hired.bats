@@ -34,6 +34,8 @@ teardown() { shared_teardown; }
 	run -0 psubmit map -j1 --worker --lines 2 sh -c 'while read -r l; do echo "$l $$"; echo "$PCORE_SLOT$PCORE_SEQ$PCORE_NODE"; done' ::: a b c
 	[ "$(sed -n 'n;p' <<<"$output" | sort -u)" = 1one ]
 	[ "$(sed -n 'p;n' <<<"$output" | cut -d' ' -f2 | sort -u | wc -l)" = 1 ]
+	run -0 psubmit map --worker sh -c 'read -r l; echo "$l ${PCORE_SEQ-none} ${PCORE_ATTEMPT-none}"' ::: a
+	[ "$output" = "a none none" ]
 	run -0 psubmit map --worker --lines until:. --init x sh -c 'while read -r l; do echo "$l"; echo .; done' ::: a b
 	[ "$output" = $'a\nb' ]
 	run -0 psubmit map --worker --frames cat ::: $'a\nb' c
