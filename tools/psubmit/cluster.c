@@ -373,7 +373,7 @@ static int hire(struct pcore_executor **ret)
 	};
 	if (pcore_worker_new(ret, cluster.map->loop, &spec, &err) == 0)
 		return CLI_GO;
-	pcore_cluster_abandon(cluster.ex);
+	cluster.hires = false; /* *ret is closed as the cluster that it is */
 	return cli_error("cannot have workers: %s", strerror(-err.code));
 }
 
@@ -434,11 +434,9 @@ int psubmit_executor(struct pcore_executor **ret, const struct map_remote *m)
 	if (pcore_cluster_new(&cluster.ex, m->loop, &spec, &err) < 0)
 		return cli_error("cannot make a cluster: %s", strerror(-err.code));
 	*ret = cluster.ex;
-	if (cluster.hires && hire(ret) != CLI_GO) {
-		*ret = NULL;
-		return CLI_FAILURE;
-	}
-	if (o->local)
+	if (cluster.hires)
+		r = hire(ret);
+	if (r == CLI_GO && o->local)
 		r = start_local(cluster.ex);
 	if (r == CLI_GO && o->scheduler)
 		r = connect_to(cluster.ex, o->scheduler);
