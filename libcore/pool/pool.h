@@ -45,7 +45,7 @@ struct pcore_job {
 	int64_t retry_delay; /* ns, beyond the pool's */
 	int64_t timeout;     /* ns; 0: that of times */
 	const struct pcore_proc_times *times; /* borrowed as long as it runs; NULL: the executor's */
-	bool fresh;	    /* a worker that has not been sent anything, if one can be started */
+	bool fresh;	    /* a worker that has not been sent anything, if one can be started at once */
 	bool no_input;	    /* /dev/null, where the executor feeds others */
 	unsigned pipe_size; /* of its input; 0: the executor's */
 	uint64_t seq;	  /* from 1, rising in the order of next() unless the owner numbers its jobs otherwise */

@@ -72,13 +72,19 @@ static int start_worker(struct workers *l, struct worker **ret, struct pcore_err
 	return 0;
 }
 
-/* An idle worker, else a new one, else the one that was sent something longest ago. What was tried before gets a new one. */
+/* What was tried before waits for a fresh one, for that is to come; or for an idle one, where that may have to wait itself. */
+static bool suits(const struct worker *w, const struct pcore_job *job)
+{
+	return w->n_items == 0 || (job->attempt == 1 && !job->fresh) || (w->pool->home && worker_is_idle(w));
+}
+
+/* An idle worker that suits it, else a new one, else the one that was sent something longest ago. */
 static int choose(struct workers *l, const struct pcore_job *job, struct worker **ret, struct pcore_err *err)
 {
 	struct worker *w = pcore_list_empty(&l->roomy) ? NULL : container_of(l->roomy.next, struct worker, roomy);
 	int r = 0;
 
-	if (l->live < workers_max(l) && !l->given_up && !(w && worker_is_idle(w) && job->attempt == 1 && !job->fresh))
+	if (l->live < workers_max(l) && !l->given_up && !(w && worker_is_idle(w) && suits(w, job)))
 		r = start_worker(l, ret, err);
 	else if (!w)
 		return -EAGAIN;
@@ -122,12 +128,6 @@ static int send_to(struct worker *w, struct pcore_job *job)
 		worker_step(w, CLOSE);
 	worker_place(w);
 	return 0;
-}
-
-/* What was tried before waits for a fresh one, for that is to come. */
-static bool suits(const struct worker *w, const struct pcore_job *job)
-{
-	return w->n_items == 0 || (job->attempt == 1 && !job->fresh);
 }
 
 void workers_up(struct worker *w)

@@ -121,6 +121,27 @@ teardown() { shared_teardown; }
 	run -0 psubmit wait "$id"
 }
 
+@test "an item that is tried again does not wait for a new worker beside an idle one" {
+	local pid
+	scheduler
+	node one --cpus 2
+	mkfifo in
+	psubmit map -j2 --unordered --retry 1 --retry-delay 0 --worker sh -c "while read -r l; do
+		[ \$l != x ] || ! mkdir $marks/first || { until [ -e $marks/queued ]; do sleep 0.02; done; kill -KILL \$\$; }
+		echo \$l; done" <in >out 2>err 3>&- &
+	pid=$!
+	running+=("$pid")
+	exec {w}>in
+	printf 'x\na\n' >&$w
+	wait_for 30 lines_are out 1 || { cat err; false; }
+	psubmit async sh -c "until [ -e $marks/go ]; do sleep 0.02; done" # it has the place of the one that dies
+	touch "$marks/queued"
+	wait_for 30 lines_are out 2 || { cat err; psubmit list; false; }
+	exec {w}>&-
+	ends 0 $pid
+	[ "$(cat out)" = $'a\nx' ]
+}
+
 @test "the items of a node that is killed go to another, and with --at-most-once the one at hand is lost" {
 	local victim pid
 	scheduler
