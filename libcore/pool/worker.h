@@ -5,13 +5,13 @@
  * Each slot holds a worker: what it is (its seat), and the jobs it was sent, oldest first; the next answer is the first
  * one's. Everything that happens to it goes through worker_step():
  *
- *   state     answer     exit       time is up          end()      last job, or its own last (items_max, idle)
- *   EMPTY     -          -          -                   -          -
- *   STARTING  -          DEAD       -                   ENDING     ENDING, unless an item waits for it
- *   SERVING   SERVING*   DEAD**     ENDING***           ENDING     CLOSING
- *   CLOSING   CLOSING*   DEAD**     ENDING***           ENDING     -
- *   ENDING    -          DEAD**     -                   -          -
- *   DEAD      -          -          -                   -          -    EMPTY when nothing is left of it
+ *   state     worker_up()  answer     exit       time is up   end()      last job, or its own last (items_max, idle)
+ *   EMPTY     SERVING      -          -          -            -          -
+ *   STARTING  SERVING      -          DEAD       -            ENDING     ENDING, unless an item waits for it
+ *   SERVING   -            SERVING*   DEAD**     ENDING***    ENDING     CLOSING
+ *   CLOSING   -            CLOSING*   DEAD**     ENDING***    ENDING     -
+ *   ENDING    -            -          DEAD**     -            -          -
+ *   DEAD      -            -          -          -            -          -    EMPTY when nothing is left of it
  *
  *   *: more than was asked for: ENDING   **: when its output is read to the end; its first job has failed, the others are
  *   handed back; lost with its machine: it may be handed back, too   ***: where more time does not help; else it is told that it is slow
