@@ -444,7 +444,7 @@ int pcore_node_new(struct pcore_node **ret, struct pcore_loop *lp, const struct 
 	if (r == 0 && spec->workdir)
 		r = open_workdir(n, err);
 	if (r == 0)
-		r = pcore_keeper_new(&n->keeper, false, false, err);
+		r = pcore_keeper_new(&n->keeper, false, spec->sandbox == PCORE_SANDBOX_STRICT, err);
 	if (r == 0)
 		r = make_pool(n, err);
 	if (r < 0) {

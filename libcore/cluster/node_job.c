@@ -49,6 +49,14 @@ static int make_sandbox(struct node_template *t, const struct pcore_node *n, str
 	spec.size = sizeof(spec);
 	if (spec.level < n->spec.sandbox)
 		spec.level = n->spec.sandbox;
+	if (spec.level == PCORE_SANDBOX_STRICT && n->spec.sandbox != PCORE_SANDBOX_STRICT) /* the node's trees are no namespaces */
+		return pcore_err_set(err, -EOPNOTSUPP, PCORE_STEP_NAMESPACE, "");
+	if (spec.level == PCORE_SANDBOX_STRICT && n->spec.workdir) { /* where their directories are */
+		if (spec.n_rw == PCORE_SANDBOX_PATHS_MAX)
+			return pcore_err_set(err, -E2BIG, PCORE_STEP_NAMESPACE, "");
+		t->t.rw[spec.n_rw++] = n->spec.workdir;
+		spec.rw = t->t.rw;
+	}
 	if (spec.level == PCORE_SANDBOX_NONE && !spec.private_tmp && !spec.no_new_privs && !spec.drop_caps)
 		return 0;
 	return pcore_sandbox_compile(&spec, &t->sandbox, err);

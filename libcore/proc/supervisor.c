@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static bool sup_dead(const struct pcore_tree *t)
@@ -57,8 +58,7 @@ void pcore_sup_free(struct pcore_tree *t)
 	t->sup_stack = NULL;
 }
 
-/* In a new user namespace our ids map to themselves and to nothing else. */
-static int map_ids(pid_t pid)
+static int write_maps(pid_t pid)
 {
 	char path[64], text[64];
 	int r;
@@ -75,6 +75,21 @@ static int map_ids(pid_t pid)
 	(void)snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
 	(void)snprintf(text, sizeof(text), "%u %u 1", getegid(), getegid());
 	return pcore_file_write(AT_FDCWD, path, text);
+}
+
+/* In a new user namespace our ids map to themselves and to nothing else. Its files in /proc are root's as long as the memory that
+ * it shares with us must not be dumped, which a node sees to: for the moment it may. */
+static int map_ids(pid_t pid)
+{
+	bool dumpable = prctl(PR_GET_DUMPABLE) == 1;
+	int r;
+
+	if (!dumpable)
+		(void)prctl(PR_SET_DUMPABLE, 1);
+	r = write_maps(pid);
+	if (!dumpable)
+		(void)prctl(PR_SET_DUMPABLE, 0);
+	return r;
 }
 
 static int sup_enter_namespace(struct pcore_tree *t, bool new_user)

@@ -152,6 +152,16 @@ teardown() { nodes_teardown; }
 # until_go N: a command that notes which GPU it has, and ends when $scratch/marks/goN is there.
 until_go() { echo "cd $scratch/marks; echo \$PCORE_RESOURCE_GPU >new$1; mv new$1 $1; until [ -e go$1 ]; do sleep 0.02; done"; }
 
+@test "jobs of a node can all have strict sandboxes" {
+	prun "${as_node[@]}" --sandbox strict true 2>/dev/null || skip 'namespaces cannot be made here'
+	serve n --sandbox strict
+	run -0 run_jobs sh -c 'echo $$; touch here && ls; [ ! -e "$0" ]' "$PWD/n.out" ::: ''
+	[ "${lines[0]}" = 2 ] # its own PIDs, its own directory, and not ours
+	[ "${lines[1]}" = here ]
+	run pnode check "${as_node[@]}" --sandbox strict
+	[[ $output = *'yes  sandbox  strict'* ]]
+}
+
 @test "schedulers that share a node are not given the same memory or GPU, and wait for them in turn" {
 	mkdir -m 777 marks
 	serve n1 --cpus 4 --memory 1G --resource 'gpu=[a,b]' --sandbox none

@@ -105,7 +105,7 @@ static void check_jobs(struct check *c)
 	struct pcore_keeper *keeper = NULL;
 	struct pcore_tree *tree = NULL;
 	struct pcore_err err = { 0 };
-	int r = pcore_keeper_new(&keeper, false, false, &err);
+	int r = pcore_keeper_new(&keeper, false, c->opts->sandbox == PCORE_SANDBOX_STRICT, &err);
 
 	if (r == 0)
 		r = pcore_tree_new(&tree, keeper, &err);
