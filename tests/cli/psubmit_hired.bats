@@ -26,6 +26,15 @@ setup() {
 }
 teardown() { shared_teardown; }
 
+# feed ARG...: psubmit map in the background, as $pid, which reads what is written to $w and writes to out and err.
+feed() {
+	mkfifo in
+	psubmit map "$@" <in >out 2>err 3>&- &
+	pid=$!
+	running+=("$pid")
+	exec {w}>in
+}
+
 @test "items come back in order from workers behind a scheduler, with all forms of answers" {
 	scheduler
 	node one --cpus 2
@@ -125,13 +134,9 @@ teardown() { shared_teardown; }
 	local pid
 	scheduler
 	node one --cpus 2
-	mkfifo in
-	psubmit map -j2 --unordered --retry 1 --retry-delay 0 --worker sh -c "while read -r l; do
+	feed -j2 --unordered --retry 1 --retry-delay 0 --worker sh -c "while read -r l; do
 		[ \$l != x ] || ! mkdir $marks/first || { until [ -e $marks/queued ]; do sleep 0.02; done; kill -KILL \$\$; }
-		echo \$l; done" <in >out 2>err 3>&- &
-	pid=$!
-	running+=("$pid")
-	exec {w}>in
+		echo \$l; done"
 	printf 'x\na\n' >&$w
 	wait_for 30 lines_are out 1 || { cat err; false; }
 	psubmit async sh -c "until [ -e $marks/go ]; do sleep 0.02; done" # it has the place of the one that dies
@@ -148,13 +153,9 @@ teardown() { shared_teardown; }
 	node one --cpus 1
 	victim=$node
 	node two --cpus 1
-	mkfifo in
-	psubmit map --log log --worker sh -c "touch $marks/\$PCORE_NODE
+	feed --log log --worker sh -c "touch $marks/\$PCORE_NODE
 		until [ -e $marks/one ] && [ -e $marks/two ]; do sleep 0.02; done
-		while read -r l; do [ \$l != hold ] || [ \$PCORE_NODE = two ] || { touch $marks/held; sleep 60; }; echo \$l; done" <in >out 2>err 3>&- &
-	pid=$!
-	running+=("$pid")
-	exec {w}>in
+		while read -r l; do [ \$l != hold ] || [ \$PCORE_NODE = two ] || { touch $marks/held; sleep 60; }; echo \$l; done"
 	seq 1000 >&$w
 	wait_for 30 lines_are out 1000 || { cat err; false; }
 	yes hold 2>/dev/null | head -n 50 >&$w
@@ -188,11 +189,7 @@ teardown() { shared_teardown; }
 	local pid
 	scheduler --state "$scratch/state"
 	node one --cpus 1
-	mkfifo in
-	psubmit map --worker cat <in >out 2>err 3>&- &
-	pid=$!
-	running+=("$pid")
-	exec {w}>in
+	feed --worker cat
 	seq 1000 >&$w
 	wait_for 30 lines_are out 1000 || { cat err; false; }
 	kill -KILL "$sched"
@@ -208,11 +205,7 @@ teardown() { shared_teardown; }
 	local pid
 	scheduler
 	node one --cpus 1
-	mkfifo in
-	psubmit map --worker sh -c "echo \$\$ >$marks/pid; exec cat" <in >out 2>err 3>&- &
-	pid=$!
-	running+=("$pid")
-	exec {w}>in
+	feed --worker sh -c "echo \$\$ >$marks/pid; exec cat"
 	seq 10 >&$w
 	wait_for 30 lines_are out 10 || { cat err; false; }
 	kill $pid
@@ -248,11 +241,7 @@ teardown() { shared_teardown; }
 	pnode keygen other
 	run -77 env PCORE_KEY=other timeout 60 psubmit map --worker cat ::: a
 	[[ "$output" == *"is of no use: "* ]]
-	mkfifo in
-	psubmit map --wait-nodes 2 --worker cat <in >out 2>err 3>&- &
-	pid=$!
-	running+=("$pid")
-	exec {w}>in
+	feed --wait-nodes 2 --worker cat
 	seq 10 >&$w
 	wait_for 30 lines_are out 10 || { cat err; false; }
 	kill -KILL "$sched"
